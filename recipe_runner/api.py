@@ -1,0 +1,161 @@
+"""What a plugin is: one small pydantic class whose fields are its YAML schema.
+
+    class Contains(Check):
+        \"\"\"The answer to a prompt contains a word.\"\"\"
+
+        prompt: str
+        word: str
+
+        def run(self, server):
+            answer = server.complete(self.prompt)
+            return passed(answer.text) if self.word in answer.text else failed(f"no {self.word} in {answer.text!r}")
+
+A recipe names it by its entry point (`uses: contains`) or by its place (`uses: my_checks:Contains`).
+Fields are checked when the recipe is read, so `run` never sees a wrong one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+
+from recipe_runner.environments import program as environment
+from recipe_runner.errors import Fault
+from recipe_runner.serialize import write_json
+
+__all__ = [
+    *("Asset", "Bench", "Benchmark", "Check", "Engine", "Located", "Outcome", "Plugin", "Report", "Target", "Verdict"),
+    *("environment", "failed", "passed", "skipped", "write_json"),
+]
+
+if TYPE_CHECKING:
+    from recipe_runner.client import Client
+
+Verdict = Literal["passed", "failed", "inconclusive", "measured", "skipped", "error"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check or a benchmark came to: a verdict, one line that says why, and metrics by name."""
+
+    verdict: Verdict
+    detail: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def passed(detail: str = "") -> Outcome:
+    return Outcome("passed", detail)
+
+
+def failed(detail: str) -> Outcome:
+    return Outcome("failed", detail)
+
+
+def skipped(detail: str) -> Outcome:
+    return Outcome("skipped", detail)
+
+
+class Plugin(BaseModel):
+    """A block of YAML with `uses:`; unknown fields and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    uses: str
+
+
+def _asset(value: str, info: ValidationInfo) -> str:
+    folder, inside = info.context(info.field_name) if info.context else (Path(), False)
+    path = (folder / value).resolve()
+    if inside and not path.is_relative_to(folder.resolve()):
+        raise ValueError("the file must be in the recipe's folder; a recipe brings its own files")
+    if not path.is_file():
+        raise ValueError("there is no such file; a path is relative to the file that it stands in")
+    return str(path)
+
+
+Asset = Annotated[str, AfterValidator(_asset)]
+"""A file that a recipe brings along; relative to the file in which it is written."""
+
+
+class Check(Plugin):
+    """Asks the server something and judges the answer."""
+
+    def run(self, server: "Client") -> Outcome:
+        """Judge; an exception is reported as `error`, and never stops the other checks."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Target:
+    """The server as a benchmark's command line needs it; `base_url` is set where it was attached to.
+
+    `client` is how vLLM's own commands begin on this machine, or None where there is no vLLM.
+    """
+
+    host: str
+    port: int
+    base_url: str | None
+    model: str
+    served_name: str
+    client: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a running benchmark has: the target, a folder for its files, and a way to run a command.
+
+    `run(argv, log)` returns the exit status; it ends the command when the server dies or the run is interrupted.
+    """
+
+    target: Target
+    server: "Client"
+    folder: Path
+    run: Callable[[Sequence[str], Path], int]
+
+
+class Benchmark(Plugin):
+    """Measures the server."""
+
+    def argv(self, target: Target) -> tuple[str, ...]:  # noqa: ARG002 — for those that override it
+        """The command line that a person could type instead; empty where there is none."""
+        return ()
+
+    def appended(self, name: str) -> tuple[str, ...]:  # noqa: ARG002
+        """What the runner adds to `argv` to keep the result."""
+        return ()
+
+    def run(self, name: str, bench: Bench) -> Outcome:
+        """Measure; without a threshold the verdict is `measured`."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Located:
+    """What an engine found on this machine.
+
+    `server` are the words before the model's name, empty if nothing is launched; `client` those before `bench`;
+    `faults` is what would keep it from starting.
+    """
+
+    server: tuple[str, ...]
+    client: tuple[str, ...] | None
+    faults: tuple[Fault, ...] = ()
+
+
+class Engine(Plugin):
+    """How a server comes to be."""
+
+    simulated: ClassVar[bool] = False
+
+    def locate(self) -> Located:
+        """Look for what the engine needs on this machine; starts nothing."""
+        raise NotImplementedError
+
+
+class Report(Plugin):
+    """Writes a finished run's report into its folder."""
+
+    def write(self, report: Mapping[str, Any], folder: Path) -> Path:
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Benchmarks: each measures the server."""

@@ -1,0 +1,1 @@
+"""Checks: each asks the server something and judges the answer."""

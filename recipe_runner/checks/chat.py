@@ -1,0 +1,15 @@
+"""`chat`: the answer to a question is what it should be."""
+
+from recipe_runner.api import Outcome
+from recipe_runner.checks.expect import Generates
+from recipe_runner.client import Client
+
+
+class Chat(Generates):
+    """Sends `prompt` as the user's message to `/v1/chat/completions`, after `system` if there is one."""
+
+    system: str | None = None
+
+    def run(self, server: Client) -> Outcome:
+        system = [{"role": "system", "content": self.system}] if self.system is not None else []
+        return self.judge(server.chat([*system, {"role": "user", "content": self.prompt}], **self.parameters()))

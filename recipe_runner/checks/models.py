@@ -1,0 +1,13 @@
+"""`models`: the server has the model."""
+
+from recipe_runner.api import Check, Outcome, failed, passed
+from recipe_runner.client import Client
+
+
+class Models(Check):
+    """`/v1/models` lists the model under the name that the recipe serves it as."""
+
+    def run(self, server: Client) -> Outcome:
+        served = server.models()
+        listing = ", ".join(served)
+        return passed(f"serves {listing}") if server.model in served else failed(f"no {server.model}; serves {listing}")

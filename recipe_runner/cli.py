@@ -1,0 +1,111 @@
+"""The command line: a verb, its options, and overrides. The one place where errors become words and exit codes."""
+
+# PYTHON_ARGCOMPLETE_OK
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NoReturn
+
+from recipe_runner.errors import Fault, Interrupted, RecipeError, choose
+
+VERBS: Final = ("run", "plan", "serve", "list", "show", "setup")
+TAKES_OVERRIDES: Final = ("run", "plan", "serve", "show")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with faults instead of usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RecipeError(Fault(self.prog, message, f"see {self.prog} --help"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the result is the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "_ARGCOMPLETE" in os.environ:
+        from recipe_runner import completion
+
+        completion.complete()
+    as_json = "--json" in words
+    try:
+        return _dispatch(words)
+    except RecipeError as exc:
+        _tell(exc, as_json=as_json)
+        return exc.exit_code
+    except (Interrupted, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)  # noqa: T201
+        return Interrupted.exit_code
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("recipe-run: this is a bug; please report it with the lines above", file=sys.stderr)  # noqa: T201
+        return 70
+
+
+def _dispatch(words: list[str]) -> int:
+    if words in (["--version"], ["-V"]):
+        from recipe_runner import __version__
+
+        print(f"recipe-run {__version__}")  # noqa: T201
+        return 0
+    verb, rest = _verb(words)
+    if verb is None:
+        from recipe_runner import help as pages
+
+        print(pages.front())  # noqa: T201
+        return 0
+    module = importlib.import_module(f"recipe_runner.verbs.{verb}")
+    return int(module.run(parser(verb).parse_args(rest)))
+
+
+def _verb(words: list[str]) -> tuple[str | None, list[str]]:
+    """The verb and what is left; None for the front page. No verb before overrides or options means `run`."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        return None, []
+    first, *rest = words
+    if first in VERBS:
+        return first, rest
+    if first.startswith("-") or "=" in first or first.startswith("~"):
+        return "run", words
+    raise RecipeError(Fault(first, "there is no such verb", choose(first, VERBS)))
+
+
+def parser(verb: str) -> argparse.ArgumentParser:
+    """The parser of one verb."""
+    from recipe_runner import help as pages
+
+    module = importlib.import_module(f"recipe_runner.verbs.{verb}")
+    made = Parser(
+        prog=f"recipe-run {verb}",
+        description=module.SUMMARY,
+        epilog=pages.OVERRIDES if verb in TAKES_OVERRIDES else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(made)
+    made.add_argument("--json", action="store_true", help="one JSON document on stdout, errors too")
+    if verb in (*TAKES_OVERRIDES, "list"):
+        made.add_argument(
+            "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="a folder with hardware/, recipes/, …"
+        )
+    if verb in TAKES_OVERRIDES:
+        made.add_argument("overrides", nargs="*", metavar="key=value", help="choices and values, see below")
+    return made
+
+
+def _tell(error: RecipeError, *, as_json: bool) -> None:
+    if as_json:
+        from recipe_runner.serialize import to_json
+
+        faults = [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in error.faults]
+        print(to_json({"format": 1, "errors": faults}, indent=2))  # noqa: T201
+        return
+    for fault in error.faults:
+        print(f"recipe-run: {fault}", file=sys.stderr)  # noqa: T201

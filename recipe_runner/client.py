@@ -1,0 +1,94 @@
+"""The OpenAI-compatible API of a server, as far as checks need it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+CONNECT_S = 3.0
+
+
+class AnswerError(Exception):
+    """The server answered with an error, with something else than JSON, or not in time."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server generated, and how long that took, in seconds."""
+
+    text: str
+    seconds: float
+    usage: Mapping[str, Any]
+
+
+class Client:
+    """One server: `url` without `/v1`, `model` the name under which it serves."""
+
+    def __init__(self, url: str, model: str, timeout_s: float, transport: httpx.BaseTransport | None = None) -> None:
+        self.url, self.model, self.timeout_s = url, model, timeout_s
+        timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
+        # a proxy from the environment must not stand between us and a server on this host
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False, transport=transport)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+        self._http.close()
+
+    def healthy(self) -> bool:
+        """Whether `/health` answers 200 now."""
+        try:
+            return self._http.get("/health", timeout=1.0).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def models(self) -> list[str]:
+        """The names under which the server serves."""
+        return [str(entry["id"]) for entry in self._json("GET", "/v1/models")["data"]]
+
+    def complete(self, prompt: str, **parameters: Any) -> Answer:
+        """`/v1/completions`: the text that follows a prompt."""
+        body, seconds = self._timed("/v1/completions", {"model": self.model, "prompt": prompt, **parameters})
+        return Answer(str(body["choices"][0]["text"]), seconds, body.get("usage") or {})
+
+    def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Answer:
+        """`/v1/chat/completions`: the answer to a conversation."""
+        body, seconds = self._timed(
+            "/v1/chat/completions", {"model": self.model, "messages": list(messages), **parameters}
+        )
+        return Answer(str(body["choices"][0]["message"].get("content") or ""), seconds, body.get("usage") or {})
+
+    def _timed(self, path: str, body: Mapping[str, Any]) -> tuple[Any, float]:
+        start = time.monotonic()
+        answer = self._json("POST", path, json=body)
+        seconds = time.monotonic() - start
+        if not (isinstance(answer, dict) and isinstance(answer.get("choices"), list) and answer["choices"]):
+            raise AnswerError(f"{path} answered without choices")
+        return answer, seconds
+
+    def _json(self, method: str, path: str, **request: Any) -> Any:
+        try:
+            response = self._http.request(method, path, **request)
+        except httpx.TimeoutException as exc:
+            raise AnswerError(f"{path} did not answer within {self.timeout_s:g} s") from exc
+        except httpx.HTTPError as exc:
+            raise AnswerError(f"{path} cannot be reached: {exc or type(exc).__name__}") from exc
+        if response.status_code != 200:
+            raise AnswerError(f"{path} answered {response.status_code}: {_message(response)}")
+        try:
+            return response.json()
+        except ValueError as exc:
+            raise AnswerError(f"{path} answered something else than JSON: {response.text[:80]!r}") from exc
+
+
+def _message(response: httpx.Response) -> str:
+    """The message in an OpenAI-style error, or the start of the body."""
+    try:
+        body = response.json()
+        return str(body.get("error", body).get("message"))[:300]
+    except (ValueError, AttributeError):
+        return repr(response.text[:80])

@@ -1,0 +1,136 @@
+"""What a person sees during a run: a live view on a terminal, plain lines elsewhere; all of it on stderr."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from recipe_runner.api import Outcome
+from recipe_runner.paths import short
+from recipe_runner.plan import Plan
+from recipe_runner.report import Record
+from recipe_runner.server import last_line
+
+COLOURS: Final = {
+    **dict.fromkeys(("passed", "measured"), "green"),
+    **dict.fromkeys(("failed", "error", "interrupted"), "red"),
+    **dict.fromkeys(("inconclusive", "skipped"), "yellow"),
+}
+SECTIONS: Final = {  # the order and the headings of vLLM's own closing table
+    "": ("completed", "failed", "duration", "total_input_tokens", "total_output_tokens"),
+    "Throughput": ("request_throughput", "output_throughput", "total_token_throughput"),
+    "Time to first token": ("mean_ttft_ms", "median_ttft_ms", "p99_ttft_ms"),
+    "Time per output token, without the first": ("mean_tpot_ms", "median_tpot_ms", "p99_tpot_ms"),
+    "Inter-token latency": ("mean_itl_ms", "median_itl_ms", "p99_itl_ms"),
+}
+
+
+class Screen:
+    """Shows one run after the other."""
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self.console = Console(file=stream, stderr=stream is None, highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self._start = self._phase_start = time.monotonic()
+        self._phase = self._doing = ""
+        self._log: Path | None = None
+
+    def begin(self, plan: Plan, folder: Path, log: Path) -> None:
+        self._start = time.monotonic()
+        self.watch(log)
+        if self.console.is_terminal and self._live is None:
+            self._live = Live(get_renderable=self._view, console=self.console, refresh_per_second=8, transient=True)
+            self._live.start()
+        simulated = " (simulated)" if plan.simulated else ""
+        place = plan.url if plan.attached else plan.request.hardware_name
+        self._say(f"[bold]{plan.request.recipe}[/] on {place}{simulated}, into {short(folder)}")
+        for warning in plan.warnings:
+            self._say(Text(f"note: {warning}", style="yellow"))
+
+    def watch(self, log: Path) -> None:
+        """Show the end of this file from now on."""
+        self._log = log
+
+    def phase(self, name: str) -> None:
+        self._phase, self._doing, self._phase_start = name, "", time.monotonic()
+        if self._live is None:
+            self._say(f"{self._elapsed()}  {name}")
+
+    def doing(self, name: str) -> None:
+        self._doing = name
+
+    def item(self, name: str, outcome: Outcome) -> None:
+        line = Text.assemble(self._elapsed(), "  ", (f"{outcome.verdict:<12}", COLOURS[outcome.verdict]), f"{name}  ")
+        self._say(line.append(outcome.detail, style="dim"))
+
+    def note(self, text: str) -> None:
+        self._say(Text(f"{self._elapsed()}  {text}", style="yellow"))
+
+    def end(self, record: Record, document: Mapping[str, Any]) -> None:
+        """Close the live view; say what went wrong, if anything did."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        for fault in record.faults:
+            self._say(Text(str(fault), style="red"))
+        for line in document["log_excerpt"]:
+            self._say(Text(f"  | {line}", style="dim"))
+
+    def _view(self) -> RenderableType:
+        what = f"{self._phase} {self._doing}".strip()
+        seconds = time.monotonic() - self._phase_start
+        head = Spinner("dots", Text(f"{what}  {seconds:.0f} s  (all: {time.monotonic() - self._start:.0f} s)"))
+        width = max(20, self.console.width - 4)
+        return Group(head, Text("  " + last_line(self._log)[:width] if self._log else "", style="dim"))
+
+    def _say(self, text: RenderableType) -> None:
+        self.console.print(text)
+
+    def _elapsed(self) -> str:
+        return f"{time.monotonic() - self._start:7.1f} s"
+
+
+def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
+    """The result of a run, on stdout: its items, its figures beside those that were reported, its verdict."""
+    console = Console(file=stream, highlight=False, soft_wrap=True)
+    for benchmark in document["benchmarks"]:
+        if benchmark["metrics"]:
+            console.print(figures(benchmark, document["expected"].get(benchmark["name"])))
+    for kind in ("checks", "benchmarks"):
+        for item in document[kind]:
+            verdict = Text(f"{item['verdict']:<12}", style=COLOURS[item["verdict"]])
+            console.print(verdict.append(f" {item['name']}", style="default"), Text(item["detail"], style="dim"))
+    verdict = Text(document["verdict"], style=f"bold {COLOURS[document['verdict']]}")
+    simulated = " (simulated)" if document.get("simulated") else ""
+    left = document["teardown"]["processes_left"]
+    seconds = sum(phase["seconds"] for phase in document["phases"])
+    console.print(verdict.append(f"{simulated} in {seconds:.1f} s; {left} processes left; {short(document['folder'])}"))
+
+
+def figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -> Table:
+    """One benchmark's metrics, as vLLM's closing table groups them; `reported` is the recipe's `expected:`."""
+    table = Table(title=f"{benchmark['name']}", title_justify="left", min_width=50)
+    table.add_column("metric")
+    table.add_column("measured", justify="right")
+    if expected:
+        table.add_column("reported", justify="right")
+    for heading, names in SECTIONS.items():
+        known = [name for name in names if name in benchmark["metrics"]]
+        if heading and known:
+            table.add_section()
+        for name in known:
+            reported = [_number(expected["metrics"][name]["value"])] if expected and name in expected["metrics"] else []
+            table.add_row(name, _number(benchmark["metrics"][name]), *reported)
+    if expected:
+        table.caption = f"reported: {expected['hardware']}; {expected['source']}"
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"

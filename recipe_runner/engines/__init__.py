@@ -1,0 +1,1 @@
+"""Engines: how a server comes to be."""

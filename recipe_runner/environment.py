@@ -1,0 +1,59 @@
+"""What a number depends on, beside every number: versions, devices, the recipe's file, the commit."""
+
+import hashlib
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from recipe_runner import __version__
+from recipe_runner.plan import Plan
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """The environment of a run; what is not known is null. Imports nothing of vLLM: reads what is installed."""
+    host = plan.facts.host
+    versions = _versions(plan.target.client)
+    return {
+        "recipe_runner": __version__,
+        "vllm": "simulated" if plan.simulated else versions.get("vllm"),
+        "torch": versions.get("torch"),
+        "driver": host.driver,
+        "gpus": [gpu.name for gpu in host.gpus],
+        "cpu": f"{host.cpu} ({host.cores} cores)",
+        "memory_gib": host.memory_gib,
+        "platform": host.platform,
+        "python": platform.python_version(),
+        "recipe_sha256": hashlib.sha256(plan.request.recipe_file.read_bytes()).hexdigest(),
+        "git_commit": _commit(plan.request.recipe_file.parent),
+    }
+
+
+def _versions(client: tuple[str, ...] | None) -> dict[str, str]:
+    """The versions of vllm and torch beside the Python that the vLLM command starts."""
+    command = shutil.which(client[0]) if client else None
+    if command is None:
+        return {}
+    try:
+        with Path(command).open("rb") as script:
+            first = script.readline(512).decode(errors="replace")
+    except OSError:
+        return {}
+    if not first.startswith("#!"):
+        return {}
+    prefix = Path(first[2:].split()[0]).parent.parent
+    found = {}
+    for info in prefix.glob("lib/python3*/site-packages/*.dist-info"):
+        name, _, version = info.name.removesuffix(".dist-info").partition("-")
+        found[name] = version
+    return found
+
+
+def _commit(folder: Path) -> str | None:
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,100 @@
+"""Profiles against hosts: which profile is this host, and which devices does a run take."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.schema import Hardware
+from recipe_runner.yamlfile import read
+
+MEMORY_TOLERANCE: Final = 0.02
+BUSY_GIB: Final = 1.0  # a GPU with more than this in use is somebody's
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A visible GPU as NVML describes it; `id` as CUDA_VISIBLE_DEVICES names it; memory in GiB without what is reserved."""
+
+    id: str
+    uuid: str
+    name: str
+    memory_gib: float
+    used_gib: float
+    compute_capability: str
+
+
+@dataclass(frozen=True)
+class Host:
+    """This machine."""
+
+    gpus: tuple[Gpu, ...]
+    driver: str | None
+    cpu: str
+    cores: int
+    memory_gib: float
+    platform: str
+
+
+def profile_facts(name: str, folders: Iterable[Path]) -> dict[str, Any]:
+    """A profile's facts with those that it inherits; for looking at many at once, where composing each is too slow."""
+    folders = list(folders)
+    file = next(f for f in (folder / "hardware" / f"{name}.yaml" for folder in folders) if f.is_file())
+    facts, _ = read(file)
+    parents = [entry for entry in facts.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    inherited = [profile_facts(parent, folders) for parent in parents]
+    return {key: value for layer in (*inherited, facts) for key, value in layer.items()}
+
+
+def match(host: Host, profiles: Mapping[str, Mapping[str, Any]]) -> str:
+    """The profile that this host is: by name, count and memory (within 2 %); else `host`; without a GPU `cpu`.
+
+    Raises:
+        RecipeError: the visible GPUs are not all alike.
+
+    """
+    if not host.gpus:
+        return "cpu"
+    kinds = sorted({gpu.name for gpu in host.gpus})
+    if len(kinds) > 1:
+        what = f"the visible GPUs differ: {', '.join(kinds)}"
+        raise RecipeError(Fault("hardware", what, "choose some that are alike with CUDA_VISIBLE_DEVICES"))
+    smallest = min(gpu.memory_gib for gpu in host.gpus)
+    for name, facts in sorted(profiles.items()):
+        if kinds[0] in facts.get("nvml_names", []) and facts.get("count") == len(host.gpus):
+            memory = facts.get("memory_gib")
+            if memory and abs(smallest - memory) <= MEMORY_TOLERANCE * memory:
+                return name
+    return "host"
+
+
+def described(host: Host) -> Hardware:
+    """What the profile `host` leaves open, from NVML."""
+    if not host.gpus:
+        return Hardware(accelerator="none", count=None)
+    first = host.gpus[0]
+    return Hardware(
+        accelerator=first.name,
+        count=len(host.gpus),
+        memory_gib=round(min(gpu.memory_gib for gpu in host.gpus), 2),
+        compute_capability=first.compute_capability,
+        nvml_names=[first.name],
+    )
+
+
+def mismatch(wanted: Hardware, host: Host) -> str | None:
+    """How the host differs from the profile, in words, or None."""
+    if wanted.accelerator == "cpu":
+        return None
+    names = ", ".join(sorted({gpu.name for gpu in host.gpus}))
+    here = f"{len(host.gpus)} × {names}" if host.gpus else "no NVIDIA GPU"
+    if len(host.gpus) < (wanted.count or 1) or (wanted.nvml_names and names not in wanted.nvml_names):
+        return f"the profile says {wanted.count or 1} × {wanted.accelerator or 'GPU'}, this host has {here}"
+    return None
+
+
+def free(host: Host, count: int) -> tuple[str, ...] | None:
+    """The first `count` devices that nobody uses, or None."""
+    idle = [gpu.id for gpu in host.gpus if gpu.used_gib < BUSY_GIB]
+    return tuple(idle[:count]) if len(idle) >= count else None

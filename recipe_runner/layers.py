@@ -1,0 +1,93 @@
+"""The fold: layers of values, one over the other, and where each value that is left came from.
+
+In every layer `null` removes a key, mappings merge, everything else replaces.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from recipe_runner.paths import short
+
+TYPED: Final = "command line"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value came from: the layer's name, and the file (`/path/file.yaml:12`) if it was not typed."""
+
+    layer: str
+    source: str
+
+    def __str__(self) -> str:
+        return short(self.source)
+
+    @property
+    def folder(self) -> Path:
+        """What a relative path in the value is relative to."""
+        return Path() if self.layer == TYPED else Path(self.source.rpartition(":")[0] or self.source).parent
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Values of one origin; `lines` says where each dotted key stands (`file:line`), `source` where the rest does."""
+
+    name: str
+    values: Mapping[str, Any]
+    source: str
+    lines: Mapping[str, str] = field(default_factory=dict)
+
+    def origin(self, key: str) -> Origin:
+        at = key
+        while at and at not in self.lines:
+            at = at.rpartition(".")[0]
+        return Origin(self.name, self.lines.get(at, self.source))
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What the layers come to, and the origin of each dotted key."""
+
+    values: dict[str, Any]
+    origins: dict[str, Origin]
+
+    def where(self, key: str) -> str:
+        """A dotted key as an error names it: with its file and line, if it has one."""
+        at = key
+        while at and at not in self.origins:
+            at = at.rpartition(".")[0]
+        origin = self.origins.get(at)
+        return f"{key} ({origin})" if origin and origin.layer != TYPED else key
+
+
+def fold(layers: Iterable[Layer]) -> Folded:
+    """Lay the layers one over the other, in the order given."""
+    result = Folded({}, {})
+    for layer in layers:
+        _lay(layer, result.values, layer.values, "", result.origins)
+    return result
+
+
+def _lay(layer: Layer, below: dict[str, Any], above: Mapping[str, Any], at: str, origins: dict[str, Origin]) -> None:
+    for key, value in above.items():
+        here = f"{at}.{key}" if at else key
+        old = below.get(key)
+        if isinstance(value, Mapping):
+            if not isinstance(old, dict):
+                _forget(origins, here)
+                below[key] = {}
+                origins[here] = layer.origin(here)
+            _lay(layer, below[key], value, here, origins)
+            continue
+        _forget(origins, here)
+        if value is None:
+            below.pop(key, None)
+        else:
+            below[key] = value
+            origins[here] = layer.origin(here)
+
+
+def _forget(origins: dict[str, Origin], key: str) -> None:
+    for known in [k for k in origins if k == key or k.startswith(f"{key}.")]:
+        del origins[known]

@@ -1,0 +1,35 @@
+"""Where things are: shipped data, the person's own files, caches."""
+
+import os
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+def shipped(name: str) -> Path:
+    """The folder `conf` or `recipes`: inside an installed wheel, at the top of a checkout."""
+    installed = PACKAGE / "_shipped" / name
+    return installed if installed.is_dir() else PACKAGE.parent / name
+
+
+def personal_config() -> Path:
+    """The person's own defaults; need not exist."""
+    return _xdg("XDG_CONFIG_HOME", ".config") / "recipe-runner" / "config.yaml"
+
+
+def cache() -> Path:
+    """What can be made again at any time: environments."""
+    return _xdg("XDG_CACHE_HOME", ".cache") / "recipe-runner"
+
+
+def short(path: Path | str) -> str:
+    """A path as a person would write it: relative to here, or to the package's data."""
+    path = Path(path)
+    for root, prefix in ((Path.cwd(), ""), (PACKAGE / "_shipped", ""), (PACKAGE.parent, "")):
+        if path.is_relative_to(root):
+            return prefix + str(path.relative_to(root))
+    return str(path)
+
+
+def _xdg(variable: str, default: str) -> Path:
+    return Path(os.environ.get(variable) or Path.home() / default)

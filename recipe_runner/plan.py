@@ -1,0 +1,201 @@
+"""The plan: what would be started, checked and measured, and where each flag came from. Pure: asks nothing."""
+
+import hashlib
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from recipe_runner.api import Benchmark, Check, Target
+from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.facts import Facts
+from recipe_runner.hardware import described
+from recipe_runner.layers import Origin
+from recipe_runner.paths import short
+from recipe_runner.process import words
+from recipe_runner.schema import Hardware, Request
+
+PARALLEL_FLAGS: Final = {"tp": "tensor_parallel_size", "dp": "data_parallel_size", "pp": "pipeline_parallel_size"}
+OURS: Final = "recipe-runner"
+UNKNOWN_READY_S: Final = 1800.0
+ATTACHED_READY_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Command:
+    """One process: its role, its words, and what is added to its environment."""
+
+    role: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+
+    def shell(self) -> str:
+        """The command as a person would paste it: a flag with its values on each line."""
+        lines: list[list[str]] = [[f"{key}={shlex.quote(value)}"] for key, value in self.env.items()]
+        lines.append([])
+        for word in self.argv:
+            if word.startswith("--") and lines[-1]:
+                lines.append([])
+            lines[-1].append(shlex.quote(word))
+        return " \\\n  ".join(" ".join(line) for line in lines)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do. `ready_s` is None where nothing is launched."""
+
+    request: Request
+    hardware: Hardware
+    commands: tuple[Command, ...]
+    target: Target
+    url: str
+    ready_s: float
+    provenance: Mapping[str, tuple[Any, Origin]]
+    warnings: tuple[str, ...]
+    facts: Facts = field(repr=False)
+
+    @property
+    def simulated(self) -> bool:
+        return self.request.engine.simulated
+
+    @property
+    def attached(self) -> bool:
+        return not self.commands
+
+    @property
+    def checks(self) -> Mapping[str, Check]:
+        return self.request.checks
+
+    @property
+    def benchmarks(self) -> Mapping[str, Benchmark]:
+        return self.request.benchmarks
+
+    def server_key(self) -> tuple[Any, ...]:
+        """Equal for two plans that can share one server."""
+        return (self.url, *((command.argv, tuple(command.env.items())) for command in self.commands))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document of `plan --json` and of `plan.json`."""
+        request = self.request
+        parallelism = request.parallelism
+        return {
+            "format": 1,
+            **({"simulated": True} if self.simulated else {}),
+            "recipe": {
+                "name": request.recipe,
+                "file": short(request.recipe_file),
+                "sha256": hashlib.sha256(request.recipe_file.read_bytes()).hexdigest(),
+                "summary": request.summary,
+                "model": request.model.model_dump(exclude_none=True),
+            },
+            "engine": request.engine_name,
+            "hardware": None if self.attached else {"name": request.hardware_name, **self.hardware.model_dump()},
+            "parallelism": {"tp": parallelism.tp, "dp": parallelism.dp, "pp": parallelism.pp},
+            "url": self.url,
+            "processes": [{"role": c.role, "argv": list(c.argv), "env": dict(c.env)} for c in self.commands],
+            "checks": [{"name": name, **check.model_dump(exclude_none=True)} for name, check in self.checks.items()],
+            "benchmarks": [
+                {
+                    "name": name,
+                    "uses": benchmark.uses,
+                    "argv": list(benchmark.argv(self.target)),
+                    "appended": list(benchmark.appended(name)),
+                }
+                for name, benchmark in self.benchmarks.items()
+            ],
+            "timeouts": {**request.timeouts.model_dump(), "ready_s": self.ready_s},
+            "provenance": {
+                name: {"value": value, "layer": origin.layer, "source": str(origin)}
+                for name, (value, origin) in self.provenance.items()
+            },
+            "warnings": list(self.warnings),
+        }
+
+
+def plan(request: Request, facts: Facts) -> Plan:
+    """The plan for a request on this machine.
+
+    Raises:
+        RecipeError: the parallelism does not fit the hardware.
+
+    """
+    attached = not facts.located.server
+    hardware = described(facts.host) if request.hardware_name == "host" and not attached else request.hardware
+    faults = [] if attached else list(_fit(request, hardware))
+    if faults:
+        raise RecipeError(*faults)
+    flags = _flags(request, facts)
+    env = {} if attached else _env(request, facts, hardware)
+    model = request.model.path or request.model.id
+    argv = (*facts.located.server, model, *words({name: value for name, (value, _) in flags.items()}))
+    port = facts.port or request.address.port
+    host = _client_host(request.address.host)
+    url = str(getattr(request.engine, "url", "")) or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    provenance = {f"--{name.replace('_', '-')}": pair for name, pair in flags.items()}
+    return Plan(
+        request=request,
+        hardware=hardware,
+        commands=() if attached else (Command("server", argv, {name: value for name, (value, _) in env.items()}),),
+        target=Target(host, port, url if attached else None, model, request.served_name, facts.located.client),
+        url=url,
+        ready_s=_ready_s(request, facts),
+        provenance={} if attached else provenance | env,
+        warnings=(*facts.warnings, *_idle(request, hardware)),
+        facts=facts,
+    )
+
+
+def _fit(request: Request, hardware: Hardware) -> Iterator[Fault]:
+    parallelism, count = request.parallelism, hardware.count
+    if count is None:
+        do = "name the hardware to plan for, such as hardware=a100x2, or use hardware=cpu"
+        yield Fault("hardware", "there is no NVIDIA GPU here", do)
+    elif parallelism.world > count:
+        parts = " × ".join(f"{key}={value}" for key, value in parallelism.model_dump().items() if value > 1)
+        what = f"{parts} takes {parallelism.world} devices, {request.hardware_name} has {count}"
+        yield Fault("parallelism", what, f"make tp × dp × pp at most {count}, or name larger hardware")
+
+
+def _idle(request: Request, hardware: Hardware) -> Iterator[str]:
+    world = request.parallelism.world
+    if hardware.count and world < hardware.count and request.hardware.accelerator != "cpu":
+        yield f"{world} of {hardware.count} devices are used; parallelism.dp={hardware.count // world} would use more"
+
+
+def _flags(request: Request, facts: Facts) -> dict[str, tuple[Any, Origin]]:
+    """Every flag of the server with its value and origin; only what a layer states."""
+    origins = request.folded.origins
+    flags = {name: (value, origins[f"serve.{name}"]) for name, value in request.serve.items()}
+    if facts.port is not None:
+        flags["port"] = (facts.port, Origin(OURS, "a free port"))
+    if request.model.revision is not None:
+        flags["revision"] = (request.model.revision, origins["model.revision"])
+    for key, flag in PARALLEL_FLAGS.items():
+        if f"parallelism.{key}" in origins:
+            flags[flag] = (getattr(request.parallelism, key), origins[f"parallelism.{key}"])
+    return flags
+
+
+def _env(request: Request, facts: Facts, hardware: Hardware) -> dict[str, tuple[str, Origin]]:
+    origins = request.folded.origins
+    env = {name: (value, origins[f"env.{name}"]) for name, value in request.env.items()}
+    if hardware.accelerator != "cpu" and "CUDA_VISIBLE_DEVICES" not in env:
+        devices = facts.devices or tuple(map(str, range(request.parallelism.world)))
+        env["CUDA_VISIBLE_DEVICES"] = (",".join(devices), Origin(OURS, "tp × dp × pp devices"))
+    return env
+
+
+def _ready_s(request: Request, facts: Facts) -> float:
+    """How long a server may take to get ready: a floor for imports, compilation and warm-up, and 20 s a GiB to load."""
+    if request.timeouts.ready_s != "auto":
+        return request.timeouts.ready_s
+    if not facts.located.server:
+        return ATTACHED_READY_S
+    if facts.weights_gib is None:
+        return UNKNOWN_READY_S
+    return (180 if request.hardware.accelerator == "cpu" else 420) + 20 * facts.weights_gib
+
+
+def _client_host(host: str | None) -> str:
+    """Where a client on this host finds a server that listens on `host`."""
+    return {None: "127.0.0.1", "": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host or "")

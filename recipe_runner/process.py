@@ -1,0 +1,160 @@
+"""Command lines and processes: each command gets a session of its own, and goes with everything it started."""
+
+import contextlib
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Self
+
+import psutil
+
+from recipe_runner.serialize import to_json
+
+KILL_S: Final = 10.0  # how long the kernel gets to take away what was killed
+PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
+
+
+def words(flags: Mapping[str, Any]) -> list[str]:
+    """Flags as command-line words: true → `--flag`, false → `--no-flag`, mapping → JSON, list → repeated words."""
+    out: list[str] = []
+    for name, value in flags.items():
+        dashed = name.replace("_", "-")
+        if isinstance(value, bool):
+            out.append(f"--{dashed}" if value else f"--no-{dashed}")
+        elif isinstance(value, list):
+            out += [f"--{dashed}", *(_word(item) for item in value)]
+        else:
+            out += [f"--{dashed}", _word(value)]
+    return out
+
+
+def _word(value: Any) -> str:
+    return to_json(value) if isinstance(value, dict | list | bool) else str(value)
+
+
+def find(program: str) -> str | None:
+    """Where a command is: beside our interpreter, then on PATH."""
+    beside = Path(sys.executable).parent / program
+    return str(beside) if os.access(beside, os.X_OK) else shutil.which(program)
+
+
+def adopt_orphans() -> None:
+    """Have what our commands leave behind become children of ours, where we find it (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def port_free(host: str | None, port: int) -> bool:
+    """Whether a server could listen there now; connections that linger in TIME_WAIT do not count."""
+    family = socket.AF_INET6 if host and ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host or "", port))
+        except OSError:
+            return False
+        return True
+
+
+class Child:
+    """A running command: a session of its own, no standard input, its output in a file that only its owner reads.
+
+    One that `adopts` answers for processes, too, that lost their parent to us.
+    """
+
+    _own: Final[set[int]] = set()
+
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path, *, adopts: bool = True) -> None:
+        self.argv, self.log, self.adopts = tuple(argv), log, adopts
+        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            self._popen = subprocess.Popen(
+                argv,
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=fd,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        finally:
+            os.close(fd)
+        self.pid = self._popen.pid
+        self._own.add(self.pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop(0)
+
+    def poll(self) -> int | None:
+        """The exit status (negative: the signal), or None while it runs."""
+        return self._popen.poll()
+
+    def members(self) -> list[psutil.Process]:
+        """What is alive of its session and of its descendants, also of those that were adopted."""
+        found = {pid: p for pid in psutil.pids() if _session(pid) == self.pid and (p := _process(pid))}
+        for root in psutil.Process().children():
+            if root.pid != self.pid and (root.pid in self._own or not self.adopts):
+                continue
+            found[root.pid] = root
+            with contextlib.suppress(psutil.Error):
+                found |= {p.pid: p for p in root.children(recursive=True)}
+        return [p for p in found.values() if self._alive(p)]
+
+    def stop(self, grace_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
+        """SIGTERM, `grace_s` seconds, SIGKILL, for every member; returns how many are left. `hurry` ends the grace."""
+        self._signal(signal.SIGTERM)
+        self._wait(grace_s, hurry)
+        deadline = time.monotonic() + KILL_S
+        while (left := self.members()) and time.monotonic() < deadline:
+            self._signal(signal.SIGKILL)
+            self._wait(0.5, lambda: False)
+        self._popen.poll()
+        if not left:
+            self._own.discard(self.pid)
+        return len(left)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self.members():
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+
+    def _wait(self, seconds: float, hurry: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + seconds
+        while self.members() and time.monotonic() < deadline and not hurry():
+            time.sleep(0.05)
+
+    def _alive(self, process: psutil.Process) -> bool:
+        """Whether it still runs; a dead child of ours is taken off the process table."""
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE:
+                return True
+            if process.pid == self.pid:
+                self._popen.poll()
+            elif process.ppid() == os.getpid():
+                os.waitpid(process.pid, os.WNOHANG)
+        except (psutil.Error, ChildProcessError):
+            pass
+        return False
+
+
+def _session(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return None
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None

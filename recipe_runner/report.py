@@ -1,0 +1,151 @@
+"""The record of one run, from its plan to its teardown; report writers turn it into files."""
+
+import contextlib
+import secrets
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from recipe_runner.api import Outcome
+from recipe_runner.environment import describe
+from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.plan import Plan
+from recipe_runner.serialize import to_json, write_json
+from recipe_runner.verdict import RunVerdict, exit_code, overall
+
+SERVER_LOG: Final = "server.log"
+
+
+@dataclass
+class Record:
+    """What happened so far in one run. The folder tells it in order: plan.json, server.log, events.jsonl, report.json."""
+
+    plan: Plan
+    folder: Path
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    benchmarks: list[dict[str, Any]] = field(default_factory=list)
+    faults: tuple[Fault, ...] = ()
+    log_excerpt: tuple[str, ...] = ()
+    server_log: Path | None = None
+    interrupted: bool = False
+    teardown: dict[str, Any] = field(default_factory=lambda: {"processes_left": 0, "port_free": None})
+    environment: dict[str, Any] = field(default_factory=dict)
+    started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    @classmethod
+    def open(cls, plan: Plan, folder: Path) -> "Record":
+        """Make the run's folder and write its plan.
+
+        Raises:
+            RecipeError: the folder cannot be written.
+
+        """
+        try:
+            folder.mkdir(parents=True)
+            write_json(folder / "plan.json", plan.as_dict())
+        except OSError as exc:
+            what = f"{folder} cannot be written: {exc.strerror}"
+            raise RecipeError(Fault("report.folder", what, "name another with report.folder=…")) from exc
+        return cls(plan, folder, environment=describe(plan))
+
+    @property
+    def verdict(self) -> RunVerdict:
+        items = [item["verdict"] for item in (*self.checks, *self.benchmarks)]
+        return overall(items, interrupted=self.interrupted, broken=bool(self.faults))
+
+    @property
+    def exit_code(self) -> int:
+        return exit_code(self.verdict, server_down=bool(self.faults))
+
+    def event(self, event: str, **details: Any) -> None:
+        """Add a line to events.jsonl."""
+        line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **details}
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(to_json(line) + "\n")
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time a phase; what ends it early is timed as well."""
+        self.event("phase", name=name)
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append({"name": name, "seconds": round(time.monotonic() - start, 3)})
+
+    def check(self, name: str, uses: str, outcome: Outcome, seconds: float) -> None:
+        item = {"name": name, "uses": uses, "verdict": outcome.verdict, "detail": outcome.detail}
+        self.checks.append({**item, "seconds": round(seconds, 3)})
+        self.event("check", **self.checks[-1])
+
+    def benchmark(self, name: str, uses: str, outcome: Outcome, seconds: float) -> None:
+        item = {"name": name, "uses": uses, "verdict": outcome.verdict, "detail": outcome.detail}
+        self.benchmarks.append({**item, "seconds": round(seconds, 3), "metrics": dict(outcome.metrics)})
+        self.event("benchmark", **self.benchmarks[-1])
+
+    def skip_rest(self, reason: str, *, benchmarks: bool = True) -> None:
+        """Whatever has no outcome yet is skipped."""
+        outcome = Outcome("skipped", reason)
+        for name, check in list(self.plan.checks.items())[len(self.checks) :]:
+            self.check(name, check.uses, outcome, 0)
+        for name, benchmark in list(self.plan.benchmarks.items())[len(self.benchmarks) :] if benchmarks else ():
+            self.benchmark(name, benchmark.uses, outcome, 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The document `report.json`."""
+        plan, request = self.plan, self.plan.request
+        return {
+            "format": 1,
+            **({"simulated": True} if plan.simulated else {}),
+            "verdict": self.verdict,
+            "recipe": {"name": request.recipe, "summary": request.summary},
+            "hardware": None if plan.attached else request.hardware_name,
+            "engine": request.engine_name,
+            "parallelism": request.parallelism.model_dump(),
+            "url": plan.url,
+            "started": self.started,
+            "environment": self.environment,
+            "phases": self.phases,
+            "checks": self.checks,
+            "benchmarks": self.benchmarks,
+            "expected": {name: expected.model_dump() for name, expected in request.expected.items()},
+            "errors": [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in self.faults],
+            "log_excerpt": list(self.log_excerpt),
+            "server_log": str(self.server_log) if self.server_log else None,
+            "teardown": self.teardown,
+            "warnings": list(plan.warnings),
+            "folder": str(self.folder),
+        }
+
+    def write(self) -> Mapping[str, Any]:
+        """Write every report that was asked for; returns the document."""
+        self.event("end", verdict=self.verdict)
+        document = self.as_dict()
+        for writer in self.plan.request.reports.values():
+            writer.write(document, self.folder)
+        return document
+
+
+def outcome_of(exc: Exception) -> tuple[Outcome, str]:
+    """What an exception in a check or benchmark comes to, and its traceback for the events."""
+    return Outcome("error", f"{type(exc).__name__}: {exc}"), traceback.format_exc()
+
+
+def run_folder(plan: Plan) -> Path:
+    """`runs/<recipe>/<hardware>/<UTC time>-<short id>`."""
+    name = "attached" if plan.attached else plan.request.hardware_name
+    return Path(plan.request.reporting.folder) / plan.request.recipe / name / _stamp()
+
+
+def sweep_folder(plan: Plan) -> Path:
+    """`runs/sweeps/<UTC time>-<short id>`."""
+    return Path(plan.request.reporting.folder) / "sweeps" / _stamp()
+
+
+def _stamp() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"

@@ -1,0 +1,48 @@
+"""`plan`: the exact commands, and where each flag came from; starts nothing."""
+
+import argparse
+import shlex
+from collections.abc import Iterator
+
+from recipe_runner import prepare
+from recipe_runner.plan import Plan
+from recipe_runner.serialize import to_json
+
+SUMMARY = "show the exact commands and where each flag came from; starts nothing"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", "--multirun", action="store_true", help="plan each point of a sweep: key=a,b")
+
+
+def run(args: argparse.Namespace) -> int:
+    plans = prepare.plans(args.overrides, args.config_dir, sweep=args.multirun, launching=False)
+    if args.json:
+        documents = [plan.as_dict() for plan in plans]
+        print(to_json(documents if args.multirun else documents[0], indent=2))  # noqa: T201
+    else:
+        print("\n\n".join("\n".join(_text(plan)) for plan in plans))  # noqa: T201
+    return 0
+
+
+def _text(plan: Plan) -> Iterator[str]:
+    """A page that a shell accepts as it is: everything but the commands is a comment."""
+    request = plan.request
+    place = plan.url if plan.attached else f"{request.hardware_name} ({plan.hardware.count} × {plan.hardware.accelerator})"
+    yield f"# {request.recipe} on {place}{' — simulated' if plan.simulated else ''}"
+    yield f"# {request.summary}"
+    yield from (f"# note: {warning}" for warning in plan.warnings)
+    for command in plan.commands:
+        yield f"\n# {command.role}"
+        yield command.shell()
+    if plan.provenance:
+        yield "\n# where it came from"
+        rows = [(name, str(value), f"{origin.layer}: {origin}") for name, (value, origin) in plan.provenance.items()]
+        widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
+        yield from (f"#   {name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows)
+    if plan.checks:
+        listing = ", ".join(f"{name} ({check.uses})" for name, check in plan.checks.items())
+        yield f"\n# checks: {listing}"
+    for name, benchmark in plan.benchmarks.items():
+        yield f"\n# benchmark {name} ({benchmark.uses}), from another terminal once the server answers"
+        yield shlex.join(benchmark.argv(plan.target)).replace(" --", " \\\n  --")

@@ -1,0 +1,38 @@
+"""`run`: launch, check, measure, judge, report, tear down."""
+
+import argparse
+import sys
+
+from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.serialize import to_json
+from recipe_runner.verdict import worst
+
+SUMMARY = "launch the server, run the recipe's checks and benchmarks, judge, report, tear down (the default)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-m", "--multirun", action="store_true", help="run each point of a sweep: key=a,b")
+
+
+def run(args: argparse.Namespace) -> int:
+    return execute(args, sweep=args.multirun, stay=False)
+
+
+def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
+    """Plan and run; shared by `run` and `serve`."""
+    if sys.platform != "linux" and not any(word.startswith("engine=attach") for word in args.overrides):
+        do = "use WSL2, or attach to a server elsewhere with engine=attach engine.url=http://HOST:PORT"
+        raise RecipeError(Fault("platform", f"{sys.platform} cannot run vLLM servers", do))
+    from recipe_runner import prepare
+
+    plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True)
+    from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without
+
+    records = runner.run(plans, console.Screen(), stay=stay)
+    documents = [record.as_dict() for record in records]
+    if args.json:
+        print(to_json(documents if sweep else documents[0], indent=2))  # noqa: T201
+    else:
+        for document in documents:
+            console.closing(document)
+    return worst(record.exit_code for record in records)

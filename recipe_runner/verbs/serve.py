@@ -1,0 +1,15 @@
+"""`serve`: launch and check, then stay up until Ctrl-C."""
+
+import argparse
+
+from recipe_runner.verbs import run as run_verb
+
+SUMMARY = "launch the server, run the recipe's checks, then stay up until Ctrl-C"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:  # noqa: ARG001 — it has none of its own
+    pass
+
+
+def run(args: argparse.Namespace) -> int:
+    return run_verb.execute(args, sweep=False, stay=True)
