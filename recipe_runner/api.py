@@ -17,22 +17,16 @@ Fields are checked when the recipe is read, so `run` never sees a wrong one.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
-from recipe_runner.environments import program as environment
-from recipe_runner.errors import Fault
-from recipe_runner.serialize import write_json
+from recipe_runner import environments
+from recipe_runner.client import Answer as Answer
+from recipe_runner.client import Client as Client
+from recipe_runner.errors import Fault as Fault
 
-__all__ = [
-    *("Asset", "Bench", "Benchmark", "Check", "Engine", "Located", "Outcome", "Plugin", "Report", "Target", "Verdict"),
-    *("environment", "failed", "passed", "skipped", "write_json"),
-]
-
-if TYPE_CHECKING:
-    from recipe_runner.client import Client
-
+environment: Final = environments.program
 Verdict = Literal["passed", "failed", "inconclusive", "measured", "skipped", "error"]
 
 
@@ -82,7 +76,7 @@ Asset = Annotated[str, AfterValidator(_asset)]
 class Check(Plugin):
     """Asks the server something and judges the answer."""
 
-    def run(self, server: "Client") -> Outcome:
+    def run(self, server: Client) -> Outcome:
         """Judge; an exception is reported as `error`, and never stops the other checks."""
         raise NotImplementedError
 
@@ -110,7 +104,7 @@ class Bench:
     """
 
     target: Target
-    server: "Client"
+    server: Client
     folder: Path
     run: Callable[[Sequence[str], Path], int]
 

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _tell(exc, as_json=as_json)
         return exc.exit_code
     except (Interrupted, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)  # noqa: T201
+        print("interrupted", file=sys.stderr)
         return Interrupted.exit_code
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         import traceback
 
         traceback.print_exc()
-        print("recipe-run: this is a bug; please report it with the lines above", file=sys.stderr)  # noqa: T201
+        print("recipe-run: this is a bug; please report it with the lines above", file=sys.stderr)
         return 70
 
 
@@ -53,13 +53,13 @@ def _dispatch(words: list[str]) -> int:
     if words in (["--version"], ["-V"]):
         from recipe_runner import __version__
 
-        print(f"recipe-run {__version__}")  # noqa: T201
+        print(f"recipe-run {__version__}")
         return 0
     verb, rest = _verb(words)
     if verb is None:
         from recipe_runner import help as pages
 
-        print(pages.front())  # noqa: T201
+        print(pages.front())
         return 0
     module = importlib.import_module(f"recipe_runner.verbs.{verb}")
     return int(module.run(parser(verb).parse_args(rest)))
@@ -93,7 +93,12 @@ def parser(verb: str) -> argparse.ArgumentParser:
     made.add_argument("--json", action="store_true", help="one JSON document on stdout, errors too")
     if verb in (*TAKES_OVERRIDES, "list"):
         made.add_argument(
-            "--config-dir", action="append", default=[], type=Path, metavar="DIR", help="a folder with hardware/, recipes/, …"
+            "--config-dir",
+            action="append",
+            default=[],
+            type=Path,
+            metavar="DIR",
+            help="a folder with hardware/, recipes/, …",
         )
     if verb in TAKES_OVERRIDES:
         made.add_argument("overrides", nargs="*", metavar="key=value", help="choices and values, see below")
@@ -105,7 +110,7 @@ def _tell(error: RecipeError, *, as_json: bool) -> None:
         from recipe_runner.serialize import to_json
 
         faults = [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in error.faults]
-        print(to_json({"format": 1, "errors": faults}, indent=2))  # noqa: T201
+        print(to_json({"format": 1, "errors": faults}, indent=2))
         return
     for fault in error.faults:
-        print(f"recipe-run: {fault}", file=sys.stderr)  # noqa: T201
+        print(f"recipe-run: {fault}", file=sys.stderr)

@@ -4,11 +4,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import httpx
+if TYPE_CHECKING:
+    import httpx  # 0.2 s, so it is imported only where a client is made
 
-CONNECT_S = 3.0
+CONNECT_S: Final = 3.0
 
 
 class AnswerError(Exception):
@@ -27,20 +28,26 @@ class Answer:
 class Client:
     """One server: `url` without `/v1`, `model` the name under which it serves."""
 
-    def __init__(self, url: str, model: str, timeout_s: float, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, url: str, model: str, timeout_s: float) -> None:
+        import httpx
+
         self.url, self.model, self.timeout_s = url, model, timeout_s
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
         # a proxy from the environment must not stand between us and a server on this host
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False, transport=transport)
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._http.close()
 
     def healthy(self) -> bool:
         """Whether `/health` answers 200 now."""
+        import httpx
+
         try:
             return self._http.get("/health", timeout=1.0).status_code == 200
         except httpx.HTTPError:
@@ -71,6 +78,8 @@ class Client:
         return answer, seconds
 
     def _json(self, method: str, path: str, **request: Any) -> Any:
+        import httpx
+
         try:
             response = self._http.request(method, path, **request)
         except httpx.TimeoutException as exc:
@@ -85,7 +94,7 @@ class Client:
             raise AnswerError(f"{path} answered something else than JSON: {response.text[:80]!r}") from exc
 
 
-def _message(response: httpx.Response) -> str:
+def _message(response: "httpx.Response") -> str:
     """The message in an OpenAI-style error, or the start of the body."""
     try:
         body = response.json()

@@ -69,7 +69,8 @@ def _steps(name: str, home: Path, tell: Callable[[str], None]) -> None:
     lock = LOCKS[name]
     count = sum(1 for line in lock.read_text().splitlines() if "==" in line and not line.startswith((" ", "#")))
     tell(f"3/4 installing vLLM and what it needs: {count} packages, 6 GB on disk")
-    _run([home / "bin" / "uv", "pip", "install", "--python", python, "--no-deps", "--require-hashes", "-r", lock])
+    flags = ["--no-deps", "--require-hashes", "--compile-bytecode"]  # compiled now, not at every start
+    _run([home / "bin" / "uv", "pip", "install", "--python", python, *flags, "-r", lock])
     _name_vllm(home)
     tell("4/4 asking it for its version")
     version = _run([home / "bin" / "vllm", "--version"]).splitlines()[-1]

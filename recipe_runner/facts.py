@@ -49,19 +49,16 @@ def gather(request: Request, here: Host, *, launching: bool) -> Facts:
     located = request.engine.locate()
     weights = _weights_gib(request, ask_hub_cache=launching)
     if not launching:
-        warnings = tuple(f"{fault.what}; {fault.do}" for fault in located.faults)
-        return Facts(here, located, weights_gib=weights, warnings=warnings)
+        notes = tuple(f"{fault.what}; {fault.do}" for fault in located.faults)
+        return Facts(here, located, weights_gib=weights, warnings=notes)
     local = bool(located.server)
     real = local and not request.engine.simulated
     faults = [*located.faults, *(_model_faults(request) if real else ())]
     faults += _port_faults(request) if local else _url_faults(request)
-    warnings = []
     different = mismatch(request.hardware, here) if real else None
     if different and request.preflight.host == "strict":
         do = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"
         faults.append(Fault("hardware", different, do))
-    elif different:
-        warnings.append(different)
     devices = _devices(request, here) if real and not different else None
     if real and not different and request.hardware.accelerator != "cpu" and devices is None:
         what = f"{request.parallelism.world} free GPUs are needed; in use: {_in_use(here)}"
@@ -69,7 +66,7 @@ def gather(request: Request, here: Host, *, launching: bool) -> Facts:
     if faults:
         raise RecipeError(*faults)
     port = _free_port() if local and request.address.port == 0 else None
-    return Facts(here, located, devices, port, weights, tuple(warnings))
+    return Facts(here, located, devices, port, weights, (different,) if different else ())
 
 
 def _gpus() -> tuple[list[Gpu], str | None]:
@@ -196,7 +193,7 @@ def _holder(port: int) -> str | None:
     """The process that listens on a port, if we may know it."""
     try:
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:
         pass

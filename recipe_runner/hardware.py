@@ -1,12 +1,12 @@
 """Profiles against hosts: which profile is this host, and which devices does a run take."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.schema import Hardware
+from recipe_runner.space import Space
 from recipe_runner.yamlfile import read
 
 MEMORY_TOLERANCE: Final = 0.02
@@ -15,7 +15,7 @@ BUSY_GIB: Final = 1.0  # a GPU with more than this in use is somebody's
 
 @dataclass(frozen=True)
 class Gpu:
-    """A visible GPU as NVML describes it; `id` as CUDA_VISIBLE_DEVICES names it; memory in GiB without what is reserved."""
+    """A visible GPU as NVML describes it: `id` as CUDA_VISIBLE_DEVICES has it, memory in GiB less what is reserved."""
 
     id: str
     uuid: str
@@ -37,14 +37,15 @@ class Host:
     platform: str
 
 
-def profile_facts(name: str, folders: Iterable[Path]) -> dict[str, Any]:
+def profile_facts(name: str, space: Space) -> dict[str, Any]:
     """A profile's facts with those that it inherits; for looking at many at once, where composing each is too slow."""
-    folders = list(folders)
-    file = next(f for f in (folder / "hardware" / f"{name}.yaml" for folder in folders) if f.is_file())
-    facts, _ = read(file)
+    facts, _ = read(space.file("hardware", name))
     parents = [entry for entry in facts.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    inherited = [profile_facts(parent, folders) for parent in parents]
-    return {key: value for layer in (*inherited, facts) for key, value in layer.items()}
+    return {
+        key: value
+        for layer in (*(profile_facts(parent, space) for parent in parents), facts)
+        for key, value in layer.items()
+    }
 
 
 def match(host: Host, profiles: Mapping[str, Mapping[str, Any]]) -> str:

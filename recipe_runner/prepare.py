@@ -3,16 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from recipe_runner.compose import Composed, Point, Space, compose, points
-from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.compose import Composed, Point, compose, points
+from recipe_runner.errors import RecipeError
 from recipe_runner.facts import gather, host
 from recipe_runner.hardware import Host, match, profile_facts
 from recipe_runner.layers import fold
 from recipe_runner.plan import Plan, plan
-from recipe_runner.schema import Request, request
+from recipe_runner.reading import request
+from recipe_runner.schema import Request
+from recipe_runner.space import Space
 
-HOSTLESS = "attach"  # the engine that needs no hardware
+HOSTLESS: Final = "attach"  # the engine that needs no hardware
 
 
 def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launching: bool) -> list[Plan]:
@@ -24,11 +27,14 @@ def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launchi
     """
     space = Space(tuple(config_dirs))
     here = host()
+    found, unread = points(words, space, sweep=sweep)
+    faults = dict.fromkeys(unread)
     made: list[Plan] = []
-    faults: dict[Fault, None] = {}
-    for point in points(words, sweep=sweep):
+    for point in found:
         try:
-            made.append(_plan(point, space, here, launching=launching))
+            composed, asked = _asked(point, space, here)
+            drawn = plan(asked, gather(asked, here, launching=launching and not faults))
+            made.append(replace(drawn, warnings=(*composed.warnings, *drawn.warnings)))
         except RecipeError as exc:
             faults |= dict.fromkeys(exc.faults)
     if faults:
@@ -39,15 +45,21 @@ def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launchi
 def requested(words: list[str], config_dirs: Iterable[Path]) -> tuple[Composed, Request]:
     """One point, composed and checked, but not planned."""
     space = Space(tuple(config_dirs))
-    composed = compose(_resolved(points(words)[0], space, host()), space)
-    return composed, request(fold(composed.layers), composed.choices, composed.recipe_file)
+    (point, *_), unread = points(words, space)
+    if unread:
+        raise RecipeError(*unread)
+    return _asked(point, space, host())
 
 
-def _plan(point: Point, space: Space, here: Host, *, launching: bool) -> Plan:
+def _asked(point: Point, space: Space, here: Host) -> tuple[Composed, Request]:
     composed = compose(_resolved(point, space, here), space)
-    asked = request(fold(composed.layers), composed.choices, composed.recipe_file)
-    made = plan(asked, gather(asked, here, launching=launching))
-    return replace(made, warnings=(*composed.warnings, *made.warnings))
+    try:
+        asked = request(fold(composed.layers), composed.choices, composed.recipe_file)
+    except RecipeError as exc:
+        raise RecipeError(*composed.faults, *exc.faults) from None
+    if composed.faults:
+        raise RecipeError(*composed.faults)
+    return composed, asked
 
 
 def _resolved(point: Point, space: Space, here: Host) -> Point:
@@ -56,5 +68,5 @@ def _resolved(point: Point, space: Space, here: Host) -> Point:
         return point
     if point.choices.get("engine") == HOSTLESS:
         return replace(point, choices={**point.choices, "hardware": "host"})
-    profiles = {name: profile_facts(name, space.conf) for name in space.names("hardware")} if here.gpus else {}
+    profiles = {name: profile_facts(name, space) for name in space.names("hardware")} if here.gpus else {}
     return replace(point, choices={**point.choices, "hardware": match(here, profiles)})

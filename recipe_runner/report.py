@@ -22,7 +22,7 @@ SERVER_LOG: Final = "server.log"
 
 @dataclass
 class Record:
-    """What happened so far in one run. The folder tells it in order: plan.json, server.log, events.jsonl, report.json."""
+    """What happened so far in one run; its folder tells it in order, from plan.json to report.json."""
 
     plan: Plan
     folder: Path

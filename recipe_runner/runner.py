@@ -96,7 +96,9 @@ class _Group:
             with self._phase(record, "benchmarks"):
                 bench = Bench(plan.target, client, record.folder, self._command)
                 for name, benchmark in plan.benchmarks.items():
-                    self._item(record, record.benchmark, name, benchmark.uses, functools.partial(benchmark.run, name, bench))
+                    self._item(
+                        record, record.benchmark, name, benchmark.uses, functools.partial(benchmark.run, name, bench)
+                    )
 
     def _item(self, record: Record, keep: Keep, name: str, uses: str, work: Callable[[], Outcome]) -> None:
         """Run one check or benchmark; a dead server ends the run, any other failure only this item."""

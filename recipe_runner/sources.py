@@ -109,12 +109,16 @@ class Lineage:
             self.fault(file, lines[key,], f"unknown section {key}", choose(key, SECTIONS))
         for key in data.keys() & SECTIONS - {"summary"}:
             if not isinstance(data[key], dict | None):
-                self.fault(file, lines[key,], f"{key} is not a mapping", f"write `{key}:` with indented `key: value` lines")
+                self.fault(
+                    file, lines[key,], f"{key} is not a mapping", f"write `{key}:` with indented `key: value` lines"
+                )
         line = lines.get(("defaults",), 1)
         for parent in self.parents(file, line, data.get("defaults")):
             here = find(parent, self.folders)
             if here is None:
-                self.fault(file, line, f"there is no recipe {parent} to inherit from", choose(parent, names(self.folders)))
+                self.fault(
+                    file, line, f"there is no recipe {parent} to inherit from", choose(parent, names(self.folders))
+                )
             elif here in (*descent, file):
                 self.fault(file, line, f"inherits from itself through {parent}", "remove one of the `defaults`")
             else:

@@ -20,7 +20,7 @@ Lines = dict[tuple[str, ...], int]
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """PyYAML's safe loader with the implicit types of YAML 1.2's core schema."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 — PyYAML's own shape
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
 
 for _tag, _pattern, _first in (
@@ -44,7 +44,7 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
     try:
         for event in yaml.parse(text, Loader=Loader):
             if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 1
                 raise _fault(path, line, "YAML aliases are not read", "write the value out, or inherit from a recipe")
         node = yaml.compose(text, Loader=Loader)
         lines: Lines = {}

@@ -1,8 +1,7 @@
 """`chat`: the answer to a question is what it should be."""
 
-from recipe_runner.api import Outcome
+from recipe_runner.api import Client, Outcome
 from recipe_runner.checks.expect import Generates
-from recipe_runner.client import Client
 
 
 class Chat(Generates):

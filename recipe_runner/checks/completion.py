@@ -1,8 +1,7 @@
 """`completion`: the text after a prompt is what it should be."""
 
-from recipe_runner.api import Outcome
+from recipe_runner.api import Client, Outcome
 from recipe_runner.checks.expect import Generates
-from recipe_runner.client import Client
 
 
 class Completion(Generates):

@@ -5,8 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from recipe_runner.api import Check, Outcome, failed, passed
-from recipe_runner.client import Answer
+from recipe_runner.api import Answer, Check, Outcome, failed, passed
 
 
 class Expect(BaseModel):

@@ -4,9 +4,8 @@ import base64
 import mimetypes
 from pathlib import Path
 
-from recipe_runner.api import Asset, Outcome
+from recipe_runner.api import Asset, Client, Outcome
 from recipe_runner.checks.expect import Generates
-from recipe_runner.client import Client
 
 
 class Image(Generates):

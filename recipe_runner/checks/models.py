@@ -1,7 +1,6 @@
 """`models`: the server has the model."""
 
-from recipe_runner.api import Check, Outcome, failed, passed
-from recipe_runner.client import Client
+from recipe_runner.api import Check, Client, Outcome, failed, passed
 
 
 class Models(Check):

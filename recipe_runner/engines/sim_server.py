@@ -61,8 +61,8 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._answer(404, _error("no such page", 404))
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 — the standard library's signature
-        print(f"INFO: simulated {self.address_string()} - {format % args}", flush=True)  # noqa: T201
+    def log_message(self, format: str, *args: Any) -> None:
+        print(f"INFO: simulated {self.address_string()} - {format % args}", flush=True)
 
     def _generated(self, kind: str, choice: dict[str, Any], prompt: str, text: str) -> None:
         tokens = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, ignored = parser.parse_known_args(argv)
     name = args.served_model_name or args.model
     with Server((args.host, args.port), name, args.reply) as server:
-        print(f"INFO: simulated server for {name} on {args.host}:{args.port}; takes no notice of {ignored}", flush=True)  # noqa: T201
+        print(f"INFO: simulated server for {name} on {args.host}:{args.port}; takes no notice of {ignored}", flush=True)
         server.serve_forever(poll_interval=0.05)
     return 0
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from recipe_runner.api import Report, write_json
+from recipe_runner.api import Report
+from recipe_runner.serialize import write_json
 
 
 class Json(Report):

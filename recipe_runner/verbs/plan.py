@@ -19,16 +19,18 @@ def run(args: argparse.Namespace) -> int:
     plans = prepare.plans(args.overrides, args.config_dir, sweep=args.multirun, launching=False)
     if args.json:
         documents = [plan.as_dict() for plan in plans]
-        print(to_json(documents if args.multirun else documents[0], indent=2))  # noqa: T201
+        print(to_json(documents if args.multirun else documents[0], indent=2))
     else:
-        print("\n\n".join("\n".join(_text(plan)) for plan in plans))  # noqa: T201
+        print("\n\n".join("\n".join(_text(plan)) for plan in plans))
     return 0
 
 
 def _text(plan: Plan) -> Iterator[str]:
     """A page that a shell accepts as it is: everything but the commands is a comment."""
     request = plan.request
-    place = plan.url if plan.attached else f"{request.hardware_name} ({plan.hardware.count} × {plan.hardware.accelerator})"
+    place = (
+        plan.url if plan.attached else f"{request.hardware_name} ({plan.hardware.count} × {plan.hardware.accelerator})"
+    )
     yield f"# {request.recipe} on {place}{' — simulated' if plan.simulated else ''}"
     yield f"# {request.summary}"
     yield from (f"# note: {warning}" for warning in plan.warnings)

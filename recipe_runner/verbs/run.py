@@ -31,7 +31,7 @@ def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
     records = runner.run(plans, console.Screen(), stay=stay)
     documents = [record.as_dict() for record in records]
     if args.json:
-        print(to_json(documents if sweep else documents[0], indent=2))  # noqa: T201
+        print(to_json(documents if sweep else documents[0], indent=2))
     else:
         for document in documents:
             console.closing(document)

@@ -7,7 +7,7 @@ from recipe_runner.verbs import run as run_verb
 SUMMARY = "launch the server, run the recipe's checks, then stay up until Ctrl-C"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:  # noqa: ARG001 — it has none of its own
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     pass
 
 

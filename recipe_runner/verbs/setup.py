@@ -23,21 +23,25 @@ def run(args: argparse.Namespace) -> int:
     if args.name is not None and args.name not in names:
         raise RecipeError(Fault("setup", f"there is no environment {args.name}", choose(args.name, names)))
     if args.list:
-        found = [{"folder": str(home), "holds": (home / "finished").read_text().strip()} for home in environments.existing()]
+        found = [
+            {"folder": str(home), "holds": (home / "finished").read_text().strip()} for home in environments.existing()
+        ]
         lines = [f"{env['folder']}  {env['holds']}" for env in found]
-        print(to_json({"format": 1, "environments": found}, indent=2) if args.json else "\n".join(lines) or "none")  # noqa: T201
+        print(to_json({"format": 1, "environments": found}, indent=2) if args.json else "\n".join(lines) or "none")
         return 0
     if args.remove:
         homes = [environments.folder(args.name)] if args.name else environments.existing()
         for home in homes:
             shutil.rmtree(home, ignore_errors=True)
-            print(f"removed {home}")  # noqa: T201
+            print(f"removed {home}")
         return 0
     if args.name is None:
         raise RecipeError(Fault("setup", "no environment was named", choose("", names)))
     if sys.platform != "linux":
         raise RecipeError(Fault("setup", f"there is no vLLM for CPU for {sys.platform}", "use WSL2 or a Linux machine"))
     start = time.monotonic()
-    home = environments.build(args.name, lambda text: print(f"{time.monotonic() - start:6.1f} s  {text}", file=sys.stderr))  # noqa: T201
-    print(to_json({"format": 1, "folder": str(home)}, indent=2) if args.json else home)  # noqa: T201
+    home = environments.build(
+        args.name, lambda text: print(f"{time.monotonic() - start:6.1f} s  {text}", file=sys.stderr)
+    )
+    print(to_json({"format": 1, "folder": str(home)}, indent=2) if args.json else home)
     return 0

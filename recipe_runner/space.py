@@ -1,0 +1,69 @@
+"""Where choices are looked for, and whether those that were named exist."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from recipe_runner import library
+from recipe_runner.errors import Fault, choose
+from recipe_runner.paths import personal_config, shipped, short
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where choices are looked for: the person's folders before ours."""
+
+    config_dirs: tuple[Path, ...] = ()
+
+    @functools.cached_property
+    def recipes(self) -> list[Path]:
+        return library.folders(self.config_dirs)
+
+    def names(self, group: str) -> set[str]:
+        if group == "recipe":
+            return set(library.names(self.recipes))
+        return {file.stem for folder in self.conf for file in folder.glob(f"{group}/*.yaml")}
+
+    @property
+    def conf(self) -> list[Path]:
+        return [*self.config_dirs, shipped("conf")]
+
+    def file(self, group: str, name: str) -> Path:
+        return next(f for f in (folder / group / f"{name}.yaml" for folder in self.conf) if f.is_file())
+
+    def unknown(self, choices: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
+        """What was named and is not there, by group."""
+        if "recipe" not in choices:
+            yield "recipe", Fault("recipe", "no recipe was named", choose("", self.names("recipe")))
+        for folder in self.config_dirs:
+            if not folder.is_dir():
+                yield "--config-dir", Fault("--config-dir", f"there is no folder {folder}", "check the path")
+            elif (folder / "config.yaml").exists():
+                do = f"put defaults into {short(personal_config())}, and choices into {folder}/hardware/NAME.yaml"
+                fault = Fault(short(folder / "config.yaml"), "a config.yaml here would replace our own", do)
+                yield "--config-dir", fault
+        for group, name in choices.items():
+            if group == "recipe" and _is_path(name):
+                if not Path(name).is_file():
+                    yield group, Fault("recipe", f"there is no file {name}", "check the path")
+            elif name not in self.names(group):
+                yield group, Fault(group, f"there is no {group} {name}", choose(name, self.names(group)))
+
+    def recipe(self, name: str) -> tuple[Path, list[Path]]:
+        """The recipe's file, and the folders in which it and what it inherits from are looked for."""
+        if _is_path(name):
+            file = Path(name).resolve()
+            return file, [file.parent, *(folder for folder in self.recipes if folder != file.parent)]
+        return library.names(self.recipes)[name], self.recipes
+
+    def shadow_note(self, file: Path) -> str | None:
+        """What to say of a recipe that hides a shipped one of its name."""
+        hidden = library.shadowed(file.stem, self.recipes)
+        if hidden is None or hidden == file:
+            return None
+        return f"recipe {file.stem}: {short(file)} is used instead of the shipped recipe of that name"
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".yaml") or "/" in name

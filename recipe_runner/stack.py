@@ -1,0 +1,90 @@
+"""From what Hydra composed to layers, lowest first: configuration, personal, engine, preset, recipe, profile, typed."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from recipe_runner.errors import Fault, RecipeError, choose
+from recipe_runner.layers import TYPED, Layer
+from recipe_runner.paths import personal_config, shipped, short
+from recipe_runner.space import Space
+from recipe_runner.yamlfile import read
+
+PERSONAL: Final = ("engine", "preflight", "timeouts", "report")
+PRESETS: Final = ("parallelism", "validation", "benchmark")
+
+
+def stack(
+    config: Mapping[str, Any], choices: Mapping[str, str], typed: Mapping[str, Any], space: Space
+) -> Iterator[Layer]:
+    """The layers of one point: what Hydra composed from its choices, and what was typed."""
+    recipe = dict(config["recipe"])
+    lines = recipe.pop("origin")
+    profiles = recipe.pop("profiles", None) or {}
+    engine = dict(config["engine"])
+    engine_file = space.file("engine", choices["engine"])
+    defaults = {section: engine.pop(section) for section in ("serve", "env") if section in engine}
+    own = {"engine": engine, "hardware": config["hardware"] or {}}
+    own |= {section: config[section] for section in ("preflight", "timeouts", "report")}
+    yield Layer("configuration", own, str(shipped("conf") / "config.yaml"), _group_lines(choices, space))
+    yield from _personal(choices["engine"])
+    yield Layer("engine", defaults, str(engine_file), _lines(engine_file))
+    profile = dict(profiles.get(choices["hardware"]) or {})
+    for group in (group for group in PRESETS if choices[group] != "recipe"):
+        recipe.pop(group, None)
+        profile.pop(group, None)
+        file = space.file(group, choices[group])
+        yield Layer("preset", {group: config[group] or {}}, str(file), _lines(file, group))
+    recipe_file = next(iter(lines.values()), choices["recipe"]).rpartition(":")[0]
+    yield Layer("recipe", recipe, recipe_file, lines)
+    prefix = f"profiles.{choices['hardware']}."
+    inner = {key.removeprefix(prefix): line for key, line in lines.items() if key.startswith(prefix)}
+    yield Layer("profile", profile, recipe_file, inner)
+    yield Layer(TYPED, _nested(typed), TYPED)
+
+
+def _personal(engine: str) -> Iterator[Layer]:
+    """`~/.config/recipe-runner/config.yaml`; under `engine:` stand settings by the engine's name."""
+    file = personal_config()
+    if not file.is_file():
+        return
+    values, lines = read(file)
+    faults = [
+        Fault(f"{short(file)}:{lines[key,]}", f"unknown section {key}", choose(key, PERSONAL))
+        for key in values.keys() - set(PERSONAL)
+    ]
+    if faults:
+        raise RecipeError(*faults)
+    by_line = {".".join(at): f"{file}:{line}" for at, line in lines.items()}
+    if "engine" in values:
+        values["engine"] = (values["engine"] or {}).get(engine) or {}
+        prefix = f"engine.{engine}."
+        by_line |= {f"engine.{k.removeprefix(prefix)}": v for k, v in by_line.items() if k.startswith(prefix)}
+    yield Layer("personal", values, str(file), by_line)
+
+
+def _nested(typed: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as mappings."""
+    values: dict[str, Any] = {}
+    for key, value in typed.items():
+        *parents, last = key.split(".")
+        at = values
+        for parent in parents:
+            at = at.setdefault(parent, {})
+            if not isinstance(at, dict):
+                raise RecipeError(Fault(key, f"{parent} was given a value of its own before", "give one of the two"))
+        at[last] = value
+    return values
+
+
+def _group_lines(choices: Mapping[str, str], space: Space) -> dict[str, str]:
+    lines = _lines(shipped("conf") / "config.yaml")
+    for group in ("engine", "hardware"):
+        lines |= _lines(space.file(group, choices[group]), group)
+    return lines
+
+
+def _lines(file: Path, prefix: str = "") -> dict[str, str]:
+    head = (prefix,) if prefix else ()
+    whole = {prefix: str(file)} if prefix else {}
+    return whole | {".".join((*head, *at)): f"{file}:{line}" for at, line in read(file)[1].items()}

@@ -1,0 +1,71 @@
+"""`list`: what there is. Reads files and entry points; composes nothing."""
+
+import argparse
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Final
+
+from recipe_runner import library
+from recipe_runner.errors import Fault, RecipeError, choose
+from recipe_runner.paths import shipped, short
+from recipe_runner.serialize import to_json
+
+SUMMARY = "what there is: recipes, hardware, engines, checks, benchmarks, reports, …"
+GROUPS: Final = {"hardware": "hardware", "engines": "engine", "validations": "validation", "workloads": "benchmark"}
+PLUGINS: Final = ("checks", "benchmarks", "reports")
+WHAT: Final = ("recipes", *GROUPS, *PLUGINS)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", nargs="?", help=f"one of {', '.join(WHAT)}; without it, everything")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.what is not None and args.what not in WHAT:
+        raise RecipeError(Fault("list", f"there is no list of {args.what}", choose(args.what, WHAT)))
+    tables = {what: list(_rows(what, args.config_dir)) for what in ([args.what] if args.what else WHAT)}
+    if args.json:
+        print(to_json({"format": 1, **tables}, indent=2))
+        return 0
+    for what, rows in tables.items():
+        if args.what is None:
+            print(f"{what}:")
+        width = max((len(row["name"]) for row in rows), default=0)
+        for row in rows:
+            print(f"  {row['name']:<{width}}  {row['summary']}".rstrip())
+    return 0
+
+
+def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
+    if what == "recipes":
+        for name, file in sorted(library.names(library.folders(config_dirs)).items()):
+            yield {"name": name, "summary": _summary(file), "source": short(file)}
+    elif what in GROUPS:
+        if what == "hardware":
+            yield {"name": "auto", "summary": "The profile that this host is (the default)", "source": "recipe-runner"}
+        files: dict[str, Path] = {}
+        for folder in (*config_dirs, shipped("conf")):
+            for file in folder.glob(f"{GROUPS[what]}/*.yaml"):
+                files.setdefault(file.stem, file)
+        for name, file in sorted(files.items()):
+            yield {"name": name, "summary": _first_comment(file), "source": short(file)}
+    else:
+        for point in sorted(entry_points(group=f"recipe_runner.{what}"), key=lambda point: point.name):
+            source = point.dist.name if point.dist else ""
+            yield {"name": point.name, "summary": f"{point.value} ({source})", "source": source}
+
+
+def _summary(file: Path) -> str:
+    """The recipe's own `summary:`; its other lines do not matter here, nor whether they are right."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    found = next((line.removeprefix("summary:").strip() for line in lines if line.startswith("summary:")), "")
+    return found.strip("'\"")
+
+
+def _first_comment(file: Path) -> str:
+    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    return first.lstrip("# ").strip() if first.startswith("#") else ""

@@ -1,0 +1,50 @@
+"""`show`: one recipe: what it says, what it expects, where each of its values stands."""
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from recipe_runner import prepare
+from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.layers import TYPED
+from recipe_runner.paths import short
+from recipe_runner.schema import Request
+from recipe_runner.serialize import to_json
+
+SUMMARY = "one recipe: what it says and what it expects, with the file and line of each value"
+SECTIONS = ("model", "parallelism", "serve", "env", "validation", "benchmark", "expected")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("recipe", help="the recipe's name or file")
+
+
+def run(args: argparse.Namespace) -> int:
+    if "=" in args.recipe:
+        raise RecipeError(Fault("show", f"{args.recipe} is an override, not a recipe", "write `recipe-run show NAME`"))
+    composed, request = prepare.requested([f"recipe={args.recipe}", *args.overrides], args.config_dir)
+    values = {section: request.folded.values[section] for section in SECTIONS if section in request.folded.values}
+    if args.json:
+        head = {"format": 1, "recipe": request.recipe, "file": short(request.recipe_file), "summary": request.summary}
+        print(to_json({**head, "hardware": request.hardware_name, **values}, indent=2))
+        return 0
+    print(f"{request.recipe} — {request.summary}\n{short(request.recipe_file)}, on hardware={request.hardware_name}")
+    for warning in composed.warnings:
+        print(f"note: {warning}")
+    for section, value in values.items():
+        print(f"\n{section}:")
+        for line in _lines(request, value, section, 1):
+            print(line)
+    return 0
+
+
+def _lines(request: Request, values: dict[str, Any], at: str, depth: int) -> Iterator[str]:
+    for key, value in values.items():
+        here = f"{at}.{key}"
+        if isinstance(value, dict):
+            yield f"{'  ' * depth}{key}:"
+            yield from _lines(request, value, here, depth + 1)
+            continue
+        origin = request.folded.origins[here]
+        text = f"{'  ' * depth}{key}: {to_json(value)}"
+        yield f"{text:<58}  # {origin if origin.layer != TYPED else TYPED}".rstrip()
