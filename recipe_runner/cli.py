@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         from recipe_runner import completion
 
-        completion.complete()
+        completion.complete(parser("run"), VERBS)
     as_json = "--json" in words
     try:
         return _dispatch(words)
@@ -74,7 +74,11 @@ def _verb(words: list[str]) -> tuple[str | None, list[str]]:
         return first, rest
     if first.startswith("-") or "=" in first or first.startswith("~"):
         return "run", words
-    raise RecipeError(Fault(first, "there is no such verb", choose(first, VERBS)))
+    from recipe_runner import library
+
+    is_recipe = first.endswith(".yaml") or first in library.names(library.folders())
+    do = f"write recipe={first}" if is_recipe else choose(first, VERBS)
+    raise RecipeError(Fault(first, "there is no such verb", do))
 
 
 def parser(verb: str) -> argparse.ArgumentParser:

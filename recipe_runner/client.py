@@ -1,10 +1,12 @@
 """The OpenAI-compatible API of a server, as far as checks need it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
+
+from recipe_runner.serialize import one_line
 
 if TYPE_CHECKING:
     import httpx  # 0.2 s, so it is imported only where a client is made
@@ -55,27 +57,30 @@ class Client:
 
     def models(self) -> list[str]:
         """The names under which the server serves."""
-        return [str(entry["id"]) for entry in self._json("GET", "/v1/models")["data"]]
+        answer = self._json("GET", "/v1/models")
+        try:
+            return [str(entry["id"]) for entry in answer["data"]]
+        except (TypeError, KeyError) as exc:
+            raise AnswerError("/v1/models answered without a list of models") from exc
 
     def complete(self, prompt: str, **parameters: Any) -> Answer:
         """`/v1/completions`: the text that follows a prompt."""
-        body, seconds = self._timed("/v1/completions", {"model": self.model, "prompt": prompt, **parameters})
-        return Answer(str(body["choices"][0]["text"]), seconds, body.get("usage") or {})
+        return self._generated("/v1/completions", {"prompt": prompt, **parameters}, lambda choice: choice["text"])
 
     def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Answer:
         """`/v1/chat/completions`: the answer to a conversation."""
-        body, seconds = self._timed(
-            "/v1/chat/completions", {"model": self.model, "messages": list(messages), **parameters}
-        )
-        return Answer(str(body["choices"][0]["message"].get("content") or ""), seconds, body.get("usage") or {})
+        body = {"messages": list(messages), **parameters}
+        return self._generated("/v1/chat/completions", body, lambda choice: choice["message"]["content"])
 
-    def _timed(self, path: str, body: Mapping[str, Any]) -> tuple[Any, float]:
+    def _generated(self, path: str, body: Mapping[str, Any], text: Callable[[Any], Any]) -> Answer:
         start = time.monotonic()
-        answer = self._json("POST", path, json=body)
+        answer = self._json("POST", path, json={"model": self.model, **body})
         seconds = time.monotonic() - start
-        if not (isinstance(answer, dict) and isinstance(answer.get("choices"), list) and answer["choices"]):
-            raise AnswerError(f"{path} answered without choices")
-        return answer, seconds
+        try:
+            said = text(answer["choices"][0])
+            return Answer(str("" if said is None else said), seconds, answer.get("usage") or {})
+        except (TypeError, KeyError, IndexError) as exc:
+            raise AnswerError(f"{path} answered without a text in `choices`") from exc
 
     def _json(self, method: str, path: str, **request: Any) -> Any:
         import httpx
@@ -85,7 +90,7 @@ class Client:
         except httpx.TimeoutException as exc:
             raise AnswerError(f"{path} did not answer within {self.timeout_s:g} s") from exc
         except httpx.HTTPError as exc:
-            raise AnswerError(f"{path} cannot be reached: {exc or type(exc).__name__}") from exc
+            raise AnswerError(f"{path} cannot be reached: {one_line(str(exc)) or type(exc).__name__}") from exc
         if response.status_code != 200:
             raise AnswerError(f"{path} answered {response.status_code}: {_message(response)}")
         try:
@@ -98,6 +103,6 @@ def _message(response: "httpx.Response") -> str:
     """The message in an OpenAI-style error, or the start of the body."""
     try:
         body = response.json()
-        return str(body.get("error", body).get("message"))[:300]
-    except (ValueError, AttributeError):
+        return one_line(str(body.get("error", body)["message"]), 300)
+    except (ValueError, AttributeError, TypeError, KeyError):
         return repr(response.text[:80])

@@ -1,12 +1,13 @@
 """Tab completion: verbs, choices (`recipe=`, `hardware=`), and the keys that people type."""
 
-from collections.abc import Iterator
+import argparse
+import functools
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import argcomplete
 
 from recipe_runner import library
-from recipe_runner.cli import VERBS, parser
 from recipe_runner.paths import shipped
 
 KEYS: Final = (
@@ -16,20 +17,19 @@ KEYS: Final = (
 GROUPS: Final = ("hardware", "engine", "validation", "benchmark")
 
 
-def complete() -> None:
+def complete(parser: argparse.ArgumentParser, verbs: Iterable[str]) -> None:
     """Answer the shell and exit; called only when the shell asks."""
-    top = parser("run")
-    (overrides,) = (action for action in top._actions if action.dest == "overrides")
-    overrides.completer = _words  # type: ignore[attr-defined]
-    argcomplete.autocomplete(top, always_complete_options=False)
+    (overrides,) = (action for action in parser._actions if action.dest == "overrides")
+    overrides.completer = functools.partial(_words, verbs)  # type: ignore[attr-defined]
+    argcomplete.autocomplete(parser, always_complete_options=False)
 
 
-def _words(prefix: str, **_: Any) -> Iterator[str]:
+def _words(verbs: Iterable[str], prefix: str, **_: Any) -> Iterator[str]:
     key, equals, _value = prefix.partition("=")
     if not equals:
         yield from (f"{group}=" for group in ("recipe", *GROUPS))
         yield from KEYS
-        yield from VERBS
+        yield from verbs
     elif key == "recipe":
         yield from (f"recipe={name}" for name in library.names(library.folders()))
     elif key in GROUPS:

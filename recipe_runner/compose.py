@@ -18,6 +18,7 @@ from hydra.core.override_parser.types import Glob, Override, OverrideType, Trans
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.layers import Layer
@@ -27,6 +28,7 @@ from recipe_runner.space import Space
 from recipe_runner.stack import stack
 
 GROUPS: Final = ("recipe", "hardware", "engine", "parallelism", "validation", "benchmark")
+NEEDED: Final = ("recipe", "hardware", "engine")  # taken away, they are chosen as if they had not been named
 SECTIONS: Final = (
     *("model", "parallelism", "serve", "env", "validation", "benchmark"),
     *("engine", "hardware", "preflight", "timeouts", "report"),
@@ -85,19 +87,24 @@ def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
         raise RecipeError(Fault(key, f"{word} is a sweep", "add -m to run each of its points"))
     value = override.value()
     if isinstance(value, Glob):
-        found = value.filter(sorted(space.names(key))) if key in GROUPS else []
+        if key not in GROUPS:
+            raise RecipeError(Fault(key, "glob takes the names of choices", f"use it with {', '.join(GROUPS)}"))
+        found = value.filter(sorted(space.names(key)))
         if not found:
             raise RecipeError(Fault(key, f"{word} matches nothing", choose("", space.names(key))))
         yield from (_assign(key, name) for name in found)
         return
-    for item in override.sweep_iterator(transformer=Transformer.encode):
-        yield _assign(key, _parse(f"{key}={item}").value())
+    try:
+        items = list(override.sweep_iterator(transformer=Transformer.encode))
+    except HydraException as exc:
+        raise RecipeError(Fault(key, f"{word} has no points to run", "list them: a,b or range(1,5)")) from exc
+    yield from (_assign(key, _parse(f"{key}={item}").value()) for item in items)
 
 
 def _parse(word: str) -> Override:
     try:
         return OverridesParser.create().parse_override(word)
-    except HydraException as exc:
+    except (HydraException, RecursionError) as exc:
         reason = str(exc).splitlines()[0].split("See https")[0].strip()
         raise RecipeError(
             Fault(word, f"this is not an override: {reason}", "write key=value, quoted where needed")
@@ -106,15 +113,26 @@ def _parse(word: str) -> Override:
 
 def _assign(key: str, value: Any) -> Assignment:
     section = key.partition(".")[0]
+    if not key:
+        raise RecipeError(Fault(f"={value}", "this is not an override: there is no key", "write key=value"))
     if key not in GROUPS and section not in SECTIONS:
         raise RecipeError(Fault(key, f"unknown key {section}", choose(section, {*SECTIONS, *GROUPS})))
     return key, value
 
 
 def _point(assignments: tuple[Assignment, ...]) -> Point:
-    """A group by its name alone is a choice, and a later word wins; everything else is a value."""
-    choices = {key: str(value) for key, value in assignments if key in GROUPS and not isinstance(value, dict | None)}
-    return Point(choices, {key: value for key, value in assignments if key not in choices})
+    """A group by its name alone is a choice, everything else is a value; a later word wins, and `null` takes away."""
+    choices: dict[str, str] = {}
+    typed: dict[str, Any] = {}
+    for key, value in assignments:
+        if key in GROUPS and not isinstance(value, dict | None):
+            choices[key] = str(value)
+            typed.pop(key, None)
+        elif key in NEEDED and value is None:
+            choices.pop(key, None)
+        else:
+            typed[key] = value
+    return Point(choices, typed)
 
 
 def compose(point: Point, space: Space) -> Composed:
@@ -147,7 +165,8 @@ def _hydra(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What Hydra composes from the choices, as plain data, and the choices it took."""
     register(list(config_dirs), list(recipe_folders))
-    overrides = [f"{group}='{name}'" for group, name in choices]
+    quoted = {group: name.replace("'", "\\'") for group, name in choices}
+    overrides = [f"{group}='{name}'" for group, name in quoted.items()]
     try:
         with initialize_config_dir(str(shipped("conf").resolve()), version_base="1.3"):
             config = hydra_compose("config", overrides, return_hydra_config=True)
@@ -155,8 +174,8 @@ def _hydra(
         plain = OmegaConf.to_container(
             OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
         )
-    except (HydraException, OmegaConfBaseException) as exc:
-        what = str(exc).strip().splitlines()[0]
+    except (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError, RecursionError) as exc:
+        what = " ".join(str(exc).partition("\n    full_key")[0].split()).rstrip(".")
         raise RecipeError(Fault("configuration", what, "correct the file that it names")) from exc
     assert isinstance(plain, dict)
     assert isinstance(taken, dict)

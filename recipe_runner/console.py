@@ -17,6 +17,7 @@ from recipe_runner.plan import Plan
 from recipe_runner.report import Record
 from recipe_runner.server import last_line
 
+STYLE: Final[dict[str, Any]] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
 COLOURS: Final = {
     **dict.fromkeys(("passed", "measured"), "green"),
     **dict.fromkeys(("failed", "error", "interrupted"), "red"),
@@ -35,7 +36,7 @@ class Screen:
     """Shows one run after the other."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
-        self.console = Console(file=stream, stderr=stream is None, highlight=False, soft_wrap=True)
+        self.console = Console(file=stream, stderr=stream is None, **STYLE)
         self._live: Live | None = None
         self._start = self._phase_start = time.monotonic()
         self._phase = self._doing = ""
@@ -44,12 +45,12 @@ class Screen:
     def begin(self, plan: Plan, folder: Path, log: Path) -> None:
         self._start = time.monotonic()
         self.watch(log)
-        if self.console.is_terminal and self._live is None:
+        if self.console.file.isatty() and not self.console.is_dumb_terminal and self._live is None:
             self._live = Live(get_renderable=self._view, console=self.console, refresh_per_second=8, transient=True)
             self._live.start()
         simulated = " (simulated)" if plan.simulated else ""
         place = plan.url if plan.attached else plan.request.hardware_name
-        self._say(f"[bold]{plan.request.recipe}[/] on {place}{simulated}, into {short(folder)}")
+        self._say(Text.assemble((plan.request.recipe, "bold"), f" on {place}{simulated}, into {short(folder)}"))
         for warning in plan.warnings:
             self._say(Text(f"note: {warning}", style="yellow"))
 
@@ -74,13 +75,16 @@ class Screen:
 
     def end(self, record: Record, document: Mapping[str, Any]) -> None:
         """Close the live view; say what went wrong, if anything did."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+        self.close()
         for fault in record.faults:
             self._say(Text(str(fault), style="red"))
         for line in document["log_excerpt"]:
             self._say(Text(f"  | {line}", style="dim"))
+
+    def close(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
 
     def _view(self) -> RenderableType:
         what = f"{self._phase} {self._doing}".strip()
@@ -98,7 +102,7 @@ class Screen:
 
 def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
     """The result of a run, on stdout: its items, its figures beside those that were reported, its verdict."""
-    console = Console(file=stream, highlight=False, soft_wrap=True)
+    console = Console(file=stream, **STYLE)
     for benchmark in document["benchmarks"]:
         if benchmark["metrics"]:
             console.print(figures(benchmark, document["expected"].get(benchmark["name"])))
@@ -109,8 +113,10 @@ def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
     verdict = Text(document["verdict"], style=f"bold {COLOURS[document['verdict']]}")
     simulated = " (simulated)" if document.get("simulated") else ""
     left = document["teardown"]["processes_left"]
+    busy = "; the port is still in use" if document["teardown"]["port_free"] is False else ""
     seconds = sum(phase["seconds"] for phase in document["phases"])
-    console.print(verdict.append(f"{simulated} in {seconds:.1f} s; {left} processes left; {short(document['folder'])}"))
+    verdict.append(f"{simulated} in {seconds:.1f} s; {left} processes left{busy}; {short(document['folder'])}")
+    console.print(verdict)
 
 
 def figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -> Table:

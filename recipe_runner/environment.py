@@ -40,9 +40,10 @@ def _versions(client: tuple[str, ...] | None) -> dict[str, str]:
             first = script.readline(512).decode(errors="replace")
     except OSError:
         return {}
-    if not first.startswith("#!"):
+    interpreter = first.removeprefix("#!").split()
+    if not (first.startswith("#!") and interpreter):
         return {}
-    prefix = Path(first[2:].split()[0]).parent.parent
+    prefix = Path(interpreter[0]).parent.parent
     found = {}
     for info in prefix.glob("lib/python3*/site-packages/*.dist-info"):
         name, _, version = info.name.removesuffix(".dist-info").partition("-")

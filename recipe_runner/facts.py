@@ -3,7 +3,7 @@
 import os
 import platform
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -39,8 +39,17 @@ def host() -> Host:
     return Host(tuple(gpus), driver, _cpu_name(), os.cpu_count() or 1, round(memory, 1), platform.platform())
 
 
-def gather(request: Request, here: Host, *, launching: bool) -> Facts:
+def free_port() -> int:
+    """A port on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def gather(request: Request, here: Host, *, launching: bool, spare_port: Callable[[], int] = free_port) -> Facts:
     """The facts of one request; with `launching`, what would keep it from starting is refused, all of it at once.
+
+    `spare_port` gives the port for `serve.port=0`.
 
     Raises:
         RecipeError: vLLM is missing, the port is busy, the host is not what the profile says, there are no weights.
@@ -65,7 +74,7 @@ def gather(request: Request, here: Host, *, launching: bool) -> Facts:
         faults.append(Fault("hardware", what, "wait for them, or choose others with CUDA_VISIBLE_DEVICES"))
     if faults:
         raise RecipeError(*faults)
-    port = _free_port() if local and request.address.port == 0 else None
+    port = spare_port() if local and request.address.port == 0 else None
     return Facts(here, located, devices, port, weights, (different,) if different else ())
 
 
@@ -198,9 +207,3 @@ def _holder(port: int) -> str | None:
     except psutil.Error:
         pass
     return None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP become `Interrupted`, at most once, and never inside a `held` block."""
+"""Ctrl-C, SIGTERM and SIGHUP become `Interrupted`, once, and only where somebody listens; else they are counted."""
 
 import contextlib
 import signal
@@ -12,16 +12,18 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupts:
-    """Installed for the time of a run; counts the signals that came."""
+    """Installed for the time of a run."""
 
     def __init__(self) -> None:
         self.count = 0
-        self._held = 0
+        self._listening = False
         self._raised = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
+        nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        heard = [number for number in SIGNALS if not (nohup and number == signal.SIGHUP)]
+        self._before = {number: signal.signal(number, self._on_signal) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -29,23 +31,24 @@ class Interrupts:
             signal.signal(number, handler)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """What runs in here is not interrupted; a signal that came meanwhile is raised at the end."""
-        self._held += 1
+    def listening(self) -> Iterator[None]:
+        """A signal in here raises `Interrupted`, as does one that came before."""
+        self._listening = True
         try:
+            self._raise()
             yield
         finally:
-            self._held -= 1
-        self._raise()
+            self._listening = False
 
     @contextlib.contextmanager
-    def ignored(self) -> Iterator[None]:
-        """As `held`, but a signal is only counted: for tearing down."""
-        self._held += 1
+    def held(self) -> Iterator[None]:
+        """A signal in here waits until the block is done."""
+        was, self._listening = self._listening, False
         try:
             yield
         finally:
-            self._held -= 1
+            self._listening = was
+            self._raise()
 
     @property
     def again(self) -> bool:
@@ -57,6 +60,6 @@ class Interrupts:
         self._raise()
 
     def _raise(self) -> None:
-        if self.count and not self._held and not self._raised:
+        if self.count and self._listening and not self._raised:
             self._raised = True
             raise Interrupted

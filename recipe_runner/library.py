@@ -30,7 +30,8 @@ def names(among: Iterable[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for folder in among:
         for file in sorted(folder.glob("*.yaml")):
-            found.setdefault(file.stem, file)
+            if file.is_file():
+                found.setdefault(file.stem, file)
     return found
 
 

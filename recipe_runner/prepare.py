@@ -1,5 +1,6 @@
 """From words to plans: host facts, compose, fold, check, ask, plan; for every verb that takes a recipe."""
 
+import functools
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Final
 
 from recipe_runner.compose import Composed, Point, compose, points
 from recipe_runner.errors import RecipeError
-from recipe_runner.facts import gather, host
+from recipe_runner.facts import free_port, gather, host
 from recipe_runner.hardware import Host, match, profile_facts
 from recipe_runner.layers import fold
 from recipe_runner.plan import Plan, plan
@@ -28,12 +29,13 @@ def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launchi
     space = Space(tuple(config_dirs))
     here = host()
     found, unread = points(words, space, sweep=sweep)
+    spare_port = functools.cache(free_port)  # one for all points, or none could share its server
     faults = dict.fromkeys(unread)
     made: list[Plan] = []
     for point in found:
         try:
             composed, asked = _asked(point, space, here)
-            drawn = plan(asked, gather(asked, here, launching=launching and not faults))
+            drawn = plan(asked, gather(asked, here, launching=launching and not faults, spare_port=spare_port))
             made.append(replace(drawn, warnings=(*composed.warnings, *drawn.warnings)))
         except RecipeError as exc:
             faults |= dict.fromkeys(exc.faults)

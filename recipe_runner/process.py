@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -58,21 +59,22 @@ def port_free(host: str | None, port: int) -> bool:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host or "", port))
-        except OSError:
-            return False
+        except OSError as exc:  # any other reason is the server's to tell
+            return exc.errno != errno.EADDRINUSE
         return True
 
 
 class Child:
     """A running command: a session of its own, no standard input, its output in a file that only its owner reads.
 
-    One that `adopts` answers for processes, too, that lost their parent to us.
+    One that `adopts` answers for processes, too, that lost their parent to us since it began.
     """
 
     _own: Final[set[int]] = set()
 
     def __init__(self, argv: Sequence[str], env: Mapping[str, str], log: Path, *, adopts: bool = True) -> None:
-        self.argv, self.log, self.adopts = tuple(argv), log, adopts
+        self.argv, self.log = tuple(argv), log
+        self._others = set(psutil.Process().children()) if adopts else None
         fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             self._popen = subprocess.Popen(
@@ -102,7 +104,7 @@ class Child:
         """What is alive of its session and of its descendants, also of those that were adopted."""
         found = {pid: p for pid in psutil.pids() if _session(pid) == self.pid and (p := _process(pid))}
         for root in psutil.Process().children():
-            if root.pid != self.pid and (root.pid in self._own or not self.adopts):
+            if root.pid != self.pid and (root.pid in self._own or self._others is None or root in self._others):
                 continue
             found[root.pid] = root
             with contextlib.suppress(psutil.Error):

@@ -20,7 +20,7 @@ from recipe_runner.verdict import RunVerdict, exit_code, overall
 SERVER_LOG: Final = "server.log"
 
 
-@dataclass
+@dataclass(eq=False)
 class Record:
     """What happened so far in one run; its folder tells it in order, from plan.json to report.json."""
 
@@ -65,7 +65,7 @@ class Record:
     def event(self, event: str, **details: Any) -> None:
         """Add a line to events.jsonl."""
         line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **details}
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(to_json(line) + "\n")
 
     @contextlib.contextmanager

@@ -2,10 +2,11 @@
 
 import contextlib
 import functools
-import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Final
 
 from recipe_runner.api import Bench, Outcome
 from recipe_runner.client import AnswerError, Client
@@ -15,8 +16,10 @@ from recipe_runner.interrupts import Interrupts
 from recipe_runner.plan import Plan
 from recipe_runner.process import Child, adopt_orphans
 from recipe_runner.report import SERVER_LOG, Record, outcome_of, run_folder, sweep_folder
+from recipe_runner.serialize import one_line
 from recipe_runner.server import POLL_S, Server, telling_lines
 
+COMMAND_STOP_S: Final = 1.0
 Keep = Callable[[str, str, Outcome, float], None]
 
 
@@ -30,7 +33,7 @@ def run(plans: Sequence[Plan], screen: Screen, *, stay: bool = False) -> list[Re
             _Group(opened, screen, interrupts, stay=stay).run()
             if interrupts.count:
                 break
-    return records
+    return sorted(records, key=lambda record: record.folder)
 
 
 def _groups(plans: Sequence[Plan]) -> list[list[tuple[Plan, Path]]]:
@@ -38,8 +41,10 @@ def _groups(plans: Sequence[Plan]) -> list[list[tuple[Plan, Path]]]:
     if len(plans) == 1:
         return [[(plans[0], run_folder(plans[0]))]]
     sweep = sweep_folder(plans[0])
-    placed = [(plan, sweep / f"{number:03}") for number, plan in enumerate(plans)]
-    return [list(group) for _, group in itertools.groupby(placed, key=lambda pair: pair[0].server_key())]
+    groups: dict[Any, list[tuple[Plan, Path]]] = {}
+    for number, plan in enumerate(plans):
+        groups.setdefault(plan.server_key(), []).append((plan, sweep / f"{number:03}"))
+    return list(groups.values())
 
 
 class _Group:
@@ -51,6 +56,7 @@ class _Group:
         self.plan = first.plan
         self.timeouts = self.plan.request.timeouts
         self.server = Server(self.plan, first.folder / SERVER_LOG)
+        self.command: Child | None = None
         self.deadline = time.monotonic() + self.timeouts.run_s
         for record in records:
             record.server_log = None if self.plan.attached else self.server.log
@@ -59,12 +65,13 @@ class _Group:
         current = self.records[0]
         up = False
         try:
-            self._launch(current)
-            up = True
-            for current in self.records:
-                self._judge(current)
-            if self.stay:
-                self._stay(current)
+            with self.interrupts.listening():
+                self._launch(current)
+                up = True
+                for current in self.records:
+                    self._judge(current)
+                if self.stay:
+                    self._stay(current)
         except Interrupted:
             for record in self.records[self.records.index(current) :]:
                 record.interrupted = not (self.stay and up and len(record.checks) == len(record.plan.checks))
@@ -73,9 +80,13 @@ class _Group:
             current.log_excerpt = telling_lines(self.server.log)
             for record in self.records[self.records.index(current) :]:
                 record.faults = exc.faults
-                record.skip_rest("the server was not there", benchmarks=not self.stay)
+                record.skip_rest(exc.faults[0].what, benchmarks=not self.stay)
+        except Exception as exc:
+            what = f"recipe-run failed: {type(exc).__name__}: {one_line(str(exc))}"
+            current.faults = (Fault("recipe-run", what, "report this bug with the traceback"),)
+            raise
         finally:
-            with self.interrupts.ignored():
+            with contextlib.closing(self.server), contextlib.closing(self.screen):
                 self._tear_down()
 
     def _launch(self, record: Record) -> None:
@@ -87,45 +98,58 @@ class _Group:
 
     def _judge(self, record: Record) -> None:
         plan = record.plan
+        if record is not self.records[0]:
+            self.screen.begin(plan, record.folder, self.server.log)
         with self._client(plan) as client:
             with self._phase(record, "checks"):
                 for name, check in plan.checks.items():
-                    self._item(record, record.check, name, check.uses, functools.partial(check.run, client))
+                    work = functools.partial(check.run, client)
+                    self._item(record, client, record.check, (name, check.uses), work)
             if self.stay:
                 return
             with self._phase(record, "benchmarks"):
                 bench = Bench(plan.target, client, record.folder, self._command)
                 for name, benchmark in plan.benchmarks.items():
-                    self._item(
-                        record, record.benchmark, name, benchmark.uses, functools.partial(benchmark.run, name, bench)
-                    )
+                    work = functools.partial(benchmark.run, name, bench)
+                    self._item(record, client, record.benchmark, (name, benchmark.uses), work)
 
-    def _item(self, record: Record, keep: Keep, name: str, uses: str, work: Callable[[], Outcome]) -> None:
-        """Run one check or benchmark; a dead server ends the run, any other failure only this item."""
+    def _item(
+        self, record: Record, client: Client, keep: Keep, item: tuple[str, str], work: Callable[[], Outcome]
+    ) -> None:
+        """Run one check or benchmark, (name, uses); a dead server ends the run, any other failure only this item."""
         self._check_time()
-        self.screen.doing(name)
+        self.screen.doing(item[0])
         start = time.monotonic()
         try:
-            try:
-                outcome = work()
-            except AnswerError as exc:
-                outcome = Outcome("failed", str(exc))
-            except Exception as exc:
-                if isinstance(exc, ServerError):
-                    raise
-                outcome, trace = outcome_of(exc)  # a plugin's bug is this item's error, and the others still run
-                record.event("traceback", name=name, text=trace)
+            outcome = self._outcome(record, item[0], work)
+            if outcome.verdict in ("failed", "error"):
+                self.server.check_answering(client)
             self.server.check_alive()
-        except ServerError:
-            keep(name, uses, Outcome("error", "the server died"), time.monotonic() - start)
+        except ServerError as exc:
+            keep(*item, Outcome("error", exc.faults[0].what), time.monotonic() - start)
             raise
-        keep(name, uses, outcome, time.monotonic() - start)
-        self.screen.item(name, outcome)
+        keep(*item, outcome, time.monotonic() - start)
+        self.screen.item(item[0], outcome)
+
+    def _outcome(self, record: Record, name: str, work: Callable[[], Outcome]) -> Outcome:
+        """What the work came to; a plugin's bug is this item's error, and the others still run."""
+        try:
+            outcome = work()
+            if not isinstance(outcome, Outcome):
+                raise TypeError(f"the result is {outcome!r}, not an Outcome")
+        except ServerError:
+            raise
+        except AnswerError as exc:
+            return Outcome("failed", one_line(str(exc)))
+        except Exception as exc:
+            outcome, trace = outcome_of(exc)
+            record.event("traceback", name=name, text=trace)
+        return replace(outcome, detail=one_line(outcome.detail))
 
     def _command(self, argv: Sequence[str], log: Path) -> int:
         """Run a benchmark's command to its end, with an eye on the server."""
         with self.interrupts.held():
-            child = Child(argv, {}, log, adopts=self.plan.attached)
+            self.command = child = Child(argv, {}, log, adopts=self.plan.attached)
         self.screen.watch(log)
         try:
             while (status := child.poll()) is None:
@@ -133,10 +157,16 @@ class _Group:
                 self._check_time()
                 time.sleep(POLL_S)
         finally:
-            with self.interrupts.ignored():
-                child.stop(1.0, lambda: self.interrupts.again)
+            self._end_command()
             self.screen.watch(self.server.log)
         return status
+
+    def _end_command(self) -> None:
+        """Stop the benchmark's command, if one is left."""
+        with self.interrupts.held():
+            if self.command is not None:
+                self.command.stop(COMMAND_STOP_S, lambda: self.interrupts.again)
+                self.command = None
 
     def _stay(self, record: Record) -> None:
         self.screen.note(f"serving {record.plan.target.served_name} at {record.plan.url}; Ctrl-C stops it")
@@ -146,9 +176,11 @@ class _Group:
                 time.sleep(POLL_S)
 
     def _tear_down(self) -> None:
+        self._end_command()
         last = self.records[-1]
         with self._phase(last, "teardown"):
             done = self.server.stop(self.timeouts.stop_s, lambda: self.interrupts.again)
+        last.interrupted |= self.interrupts.count > 0 and not self.stay
         for record in self.records:
             record.teardown = done
             self.screen.end(record, record.write())

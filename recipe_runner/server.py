@@ -13,6 +13,7 @@ from recipe_runner.plan import Plan
 from recipe_runner.process import Child, port_free
 
 POLL_S: Final = 0.15
+AWAY_S: Final = 5.0
 SILENCE_S: Final = 60.0
 PORT_S: Final = 5.0
 TELLING: Final = re.compile(r"\b\w*(Error|Exception)\b|\berror:|\bFATAL\b|\bCRITICAL\b")
@@ -44,7 +45,17 @@ class Server:
         status = self.child.poll() if self.child else None
         if status is not None:
             how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise ServerError(Fault("server", f"the server {how}", f"see {short(self.log)}"))
+            raise ServerError(Fault("server", f"the server {how}", self._look()))
+
+    def check_answering(self, client: Client) -> None:
+        """After something failed: raise `ServerError` if the server is dead, is dying, or stays away."""
+        deadline = time.monotonic() + AWAY_S
+        while not client.healthy():
+            self.check_alive()
+            if time.monotonic() > deadline:
+                raise ServerError(Fault("server", "the server does not answer /health any more", self._look()))
+            time.sleep(POLL_S)
+        self.check_alive()
 
     def wait_ready(self, client: Client, tell: Callable[[str], Any]) -> None:
         """Wait until `/health` answers and one real generation came back.
@@ -58,7 +69,7 @@ class Server:
         while not client.healthy():
             self.check_alive()
             if time.monotonic() > deadline:
-                do = f"see {short(self.log)}, or wait longer with timeouts.ready_s=…"
+                do = f"{self._look()}, or wait longer with timeouts.ready_s=…"
                 raise ServerError(Fault("server", f"the server was not ready after {self.plan.ready_s:.0f} s", do))
             if silent_s := quiet.grown_to(SILENCE_S):
                 tell(f"the server's log has been silent for {silent_s:.0f} s; still waiting")
@@ -66,9 +77,9 @@ class Server:
         try:
             client.complete("Hello", max_tokens=1)
         except AnswerError as exc:
-            self.check_alive()
+            self.check_answering(client)
             what = f"the server is up, but does not generate: {exc}"
-            raise ServerError(Fault("server", what, f"see {short(self.log)}")) from exc
+            raise ServerError(Fault("server", what, self._look())) from exc
 
     def stop(self, grace_s: float, hurry: Callable[[], bool]) -> dict[str, Any]:
         """Tear down; says how many processes are left, and whether the port is free (null where it is not ours)."""
@@ -80,6 +91,14 @@ class Server:
         while not (free := port_free(host, port)) and time.monotonic() < deadline:
             time.sleep(POLL_S)
         return {"processes_left": left, "port_free": free}
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever went wrong before."""
+        if self.child is not None:
+            self.child.stop(0)
+
+    def _look(self) -> str:
+        return f"look at the server at {self.plan.url}" if self.plan.attached else f"see {short(self.log)}"
 
 
 class _Silence:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from recipe_runner import library
-from recipe_runner.errors import Fault, choose
+from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import personal_config, shipped, short
 
 
@@ -30,7 +30,11 @@ class Space:
         return [*self.config_dirs, shipped("conf")]
 
     def file(self, group: str, name: str) -> Path:
-        return next(f for f in (folder / group / f"{name}.yaml" for folder in self.conf) if f.is_file())
+        files = (folder / group / f"{name}.yaml" for folder in self.conf)
+        found = next((file for file in files if file.is_file()), None)
+        if found is None:
+            raise RecipeError(Fault(group, f"there is no {group} {name}", choose(name, self.names(group))))
+        return found
 
     def unknown(self, choices: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
         """What was named and is not there, by group."""
@@ -47,8 +51,11 @@ class Space:
             if group == "recipe" and _is_path(name):
                 if not Path(name).is_file():
                     yield group, Fault("recipe", f"there is no file {name}", "check the path")
+                elif Path(name).suffix != ".yaml":
+                    yield group, Fault("recipe", f"{name} is not the name of a recipe's file", "let it end in .yaml")
             elif name not in self.names(group):
-                yield group, Fault(group, f"there is no {group} {name}", choose(name, self.names(group)))
+                existing = self.names(group) | ({"auto"} if group == "hardware" else set())
+                yield group, Fault(group, f"there is no {group} {name or repr(name)}", choose(name, existing))
 
     def recipe(self, name: str) -> tuple[Path, list[Path]]:
         """The recipe's file, and the folders in which it and what it inherits from are looked for."""
@@ -66,4 +73,4 @@ class Space:
 
 
 def _is_path(name: str) -> bool:
-    return name.endswith(".yaml") or "/" in name
+    return name.endswith((".yaml", ".yml")) or "/" in name

@@ -51,13 +51,18 @@ def _personal(engine: str) -> Iterator[Layer]:
     values, lines = read(file)
     faults = [
         Fault(f"{short(file)}:{lines[key,]}", f"unknown section {key}", choose(key, PERSONAL))
-        for key in values.keys() - set(PERSONAL)
+        for key in values
+        if key not in PERSONAL
     ]
+    engines = values.get("engine") or {}
+    if not isinstance(engines, dict) or not all(isinstance(block, dict | None) for block in engines.values()):
+        do = "give each engine's settings under its name: `engine: {vllm: {command: …}}`"
+        faults.append(Fault(f"{short(file)}:{lines['engine',]}", "this does not say whose settings these are", do))
     if faults:
         raise RecipeError(*faults)
     by_line = {".".join(at): f"{file}:{line}" for at, line in lines.items()}
     if "engine" in values:
-        values["engine"] = (values["engine"] or {}).get(engine) or {}
+        values["engine"] = engines.get(engine) or {}
         prefix = f"engine.{engine}."
         by_line |= {f"engine.{k.removeprefix(prefix)}": v for k, v in by_line.items() if k.startswith(prefix)}
     yield Layer("personal", values, str(file), by_line)

@@ -1,9 +1,10 @@
 """YAML files as recipes use them: plain data, and the line on which each key stands.
 
-The scalars are those of YAML 1.2's core schema, so `on`, `no`, `12:30` and `2026-01-01` stay text. Aliases,
-duplicate keys and keys that are not text are refused: recipes come from anybody, and mean what they show.
+Unquoted scalars are null, booleans, decimal numbers or text, so `on`, `no`, `12:30` and `2026-01-01` stay text.
+Aliases, tags, duplicate keys and keys that are not text are refused: recipes come from anybody, and mean what they show.
 """
 
+import math
 import re
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.paths import short
 
 MAX_BYTES: Final = 1 << 20
+MAX_DEPTH: Final = 40
 Lines = dict[tuple[str, ...], int]
 
 
@@ -35,17 +37,16 @@ for _tag, _pattern, _first in (
 def read(path: Path) -> tuple[dict[str, Any], Lines]:
     """The mapping in a file, and the line of each of its keys by path (`("serve", "port")`)."""
     try:
-        text = path.read_bytes()[: MAX_BYTES + 1].decode()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            raise _fault(path, 1, "the file is larger than 1 MiB", "a recipe is a page of facts")
+        text = data.decode()
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8 text"
         raise RecipeError(Fault(short(path), f"the file cannot be read: {reason}", "check the path")) from exc
-    if len(text) > MAX_BYTES:
-        raise _fault(path, 1, "the file is larger than 1 MiB", "a recipe is a page of facts")
     try:
-        for event in yaml.parse(text, Loader=Loader):
-            if isinstance(event, yaml.AliasEvent):
-                line = event.start_mark.line + 1 if event.start_mark else 1
-                raise _fault(path, line, "YAML aliases are not read", "write the value out, or inherit from a recipe")
+        _scan(path, text)
         node = yaml.compose(text, Loader=Loader)
         lines: Lines = {}
         if node is None:
@@ -55,25 +56,45 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
         _walk(path, node, (), lines)
         return Loader("").construct_document(node), lines
     except yaml.MarkedYAMLError as exc:
-        mark = exc.problem_mark or exc.context_mark
-        what = f"YAML error: {exc.problem or exc.context}"
-        raise _fault(path, mark.line + 1 if mark else 1, what, "correct the line") from exc
-    except (yaml.YAMLError, ValueError) as exc:  # a control character; a number that is none
+        line = exc.problem_mark.line + 1 if exc.problem_mark else 1
+        raise _fault(path, line, f"YAML error: {exc.problem}", "correct the line, or the one above") from exc
+    except (yaml.YAMLError, ValueError) as exc:  # a control character; a number of thousands of digits
         raise _fault(path, 1, f"YAML error: {str(exc).splitlines()[0]}", "correct the file") from exc
-    except RecursionError as exc:
-        raise _fault(path, 1, "the file is nested too deeply", "a recipe is a page of facts") from exc
+
+
+def _scan(path: Path, text: str) -> None:
+    """Refuse what plain data does without, before anything is built from it."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        if isinstance(event, yaml.AliasEvent):
+            raise _fault(path, line, "YAML aliases are not read", "write the value out, or inherit from a recipe")
+        if tag := getattr(event, "tag", None):
+            shown = tag.replace("tag:yaml.org,2002:", "!!")
+            raise _fault(path, line, f"the tag {shown} is not read", "write the value without it; quotes make it text")
+        if "\0" in getattr(event, "value", ""):
+            raise _fault(path, line, "there is a NUL character in this text", "remove it")
+        documents += isinstance(event, yaml.DocumentStartEvent)
+        if documents > 1:
+            raise _fault(path, line, "a second document begins here", "keep one, without `---` lines")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise _fault(path, line, "this is nested too deeply", "a recipe is a page of facts")
 
 
 def _walk(path: Path, node: yaml.Node, at: tuple[str, ...], lines: Lines) -> None:
     if isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
             _walk(path, item, (*at, str(i)), lines)
+    if node.tag == "tag:yaml.org,2002:float" and not math.isfinite(float(node.value)):
+        raise _fault(path, node.start_mark.line + 1, f"{node.value} is too large for a number", "write a smaller one")
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:
         line = key.start_mark.line + 1
         if key.tag != "tag:yaml.org,2002:str" or not key.value:
-            raise _fault(path, line, f"the key {getattr(key, 'value', '')!r} is not text", "put it in quotes")
+            name = repr(key.value) if isinstance(key, yaml.ScalarNode) else "of several parts"
+            raise _fault(path, line, f"the key {name} is not text", "put it in quotes")
         here = (*at, key.value)
         if here in lines:
             raise _fault(path, line, f"the key {key.value} stands twice", f"see line {lines[here]}; keep one")

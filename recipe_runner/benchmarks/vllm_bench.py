@@ -1,6 +1,8 @@
 """`vllm_bench`: `vllm bench serve` against the server, read from the JSON that it saves."""
 
 import json
+import math
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field
@@ -59,16 +61,18 @@ class VllmBench(Benchmark):
         log = bench.folder / f"{name}.log"
         status = bench.run(argv, log)
         if status != 0:
-            return failed(f"`vllm bench serve` exited with {status}; see {log.name}: {_last_line(log.read_text())!r}")
+            return failed(f"`vllm bench serve` exited with {status}; see {log.name}: {_last_line(log)!r}")
         try:
             result = json.loads((bench.folder / f"{name}.json").read_text())
         except (OSError, ValueError) as exc:
             return failed(f"`vllm bench serve` left no result: {exc}")
+        if not isinstance(result, dict):
+            return failed(f"`vllm bench serve` left no result: {name}.json holds no JSON object")
         return self.judge(result)
 
     def judge(self, result: dict[str, Any]) -> Outcome:
         """Refuse a result that measured something else than was asked for."""
-        metrics = {key: result[key] for key in METRICS if isinstance(result.get(key), int | float)}
+        metrics = {key: result[key] for key in METRICS if _is_number(result.get(key))}
         completed = int(metrics.get("completed", 0))
         if metrics.get("failed"):
             return Outcome("failed", f"{metrics['failed']:.0f} of {self.num_prompts} requests failed", metrics)
@@ -80,6 +84,10 @@ class VllmBench(Benchmark):
         return Outcome("measured", f"{completed} requests, {rate:.2f} tok/s out, median TTFT {ttft:.1f} ms", metrics)
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip() and "nanobind" not in line]
-    return lines[-1] if lines else ""
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    return next((line[:300] for line in reversed(lines) if line and "nanobind" not in line), "")

@@ -1,5 +1,7 @@
 """`attach`: a server that already runs."""
 
+from urllib.parse import urlsplit
+
 from pydantic import field_validator
 
 from recipe_runner.api import Located
@@ -17,7 +19,12 @@ class Attach(Vllm):
     @field_validator("url")
     @classmethod
     def _is_url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
+        parts = urlsplit(value)
+        try:
+            sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and value.isprintable()
+        except ValueError:  # of a port that is none
+            sound = False
+        if not sound:
             raise ValueError("write it as http://HOST:PORT")
         return value.rstrip("/").removesuffix("/v1")
 

@@ -18,8 +18,9 @@ class Markdown(Report):
 
 def _page(report: Mapping[str, Any]) -> Iterator[str]:
     simulated = " (simulated)" if report.get("simulated") else ""
-    yield f"# {report['recipe']['name']} on {report['hardware'] or report['url']}: {report['verdict']}{simulated}"
-    yield f"\n{report['recipe']['summary']}\n\nStarted {report['started']}."
+    place = _cell(report["hardware"] or report["url"])
+    yield f"# {_cell(report['recipe']['name'])} on {place}: {report['verdict']}{simulated}"
+    yield f"\n{_cell(report['recipe']['summary'])}\n\nStarted {report['started']}."
     for error in report["errors"]:
         yield f"\n**{_cell(error['where'])}** — {_cell(error['what'])}; {_cell(error['do'])}."
     if report["log_excerpt"]:
@@ -28,7 +29,7 @@ def _page(report: Mapping[str, Any]) -> Iterator[str]:
         if report[kind]:
             yield f"\n## {kind.capitalize()}\n\n| name | verdict | detail | seconds |\n| --- | --- | --- | ---: |"
             for item in report[kind]:
-                yield f"| {item['name']} | {item['verdict']} | {_cell(item['detail'])} | {item['seconds']:.2f} |"
+                yield f"| {_cell(item['name'])} | {item['verdict']} | {_cell(item['detail'])} | {item['seconds']:.2f} |"
     for benchmark in report["benchmarks"]:
         yield from _figures(benchmark, report["expected"].get(benchmark["name"]))
     yield "\n## Phases\n\n| phase | seconds |\n| --- | ---: |"
@@ -43,7 +44,7 @@ def _page(report: Mapping[str, Any]) -> Iterator[str]:
 def _figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -> Iterator[str]:
     if not benchmark["metrics"]:
         return
-    yield f"\n## Figures of {benchmark['name']}\n\n| metric | measured | reported |\n| --- | ---: | ---: |"
+    yield f"\n## Figures of {_cell(benchmark['name'])}\n\n| metric | measured | reported |\n| --- | ---: | ---: |"
     reported = expected["metrics"] if expected else {}
     for name, value in benchmark["metrics"].items():
         figure = reported.get(name)
@@ -53,7 +54,7 @@ def _figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -
 
 
 def _cell(value: Any) -> str:
-    """Text that comes from elsewhere, safe inside a table."""
+    """Text that comes from elsewhere, safe on a line or inside a table."""
     text = "unknown" if value is None else str(value)
     for char in "\\`*_|<>[]":
         text = text.replace(char, f"\\{char}")

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.interrupts import Interrupts
 from recipe_runner.serialize import to_json
 from recipe_runner.verdict import worst
 
@@ -25,7 +26,8 @@ def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
         raise RecipeError(Fault("platform", f"{sys.platform} cannot run vLLM servers", do))
     from recipe_runner import prepare
 
-    plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True)
+    with Interrupts() as interrupts, interrupts.listening():
+        plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True)
     from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without
 
     records = runner.run(plans, console.Screen(), stay=stay)
