@@ -62,7 +62,7 @@ def _dispatch(words: list[str]) -> int:
         print(pages.front())
         return 0
     module = importlib.import_module(f"recipe_runner.verbs.{verb}")
-    return int(module.run(parser(verb).parse_args(rest)))
+    return int(module.run(parser(verb).parse_intermixed_args(rest)))
 
 
 def _verb(words: list[str]) -> tuple[str | None, list[str]]:
@@ -110,11 +110,11 @@ def parser(verb: str) -> argparse.ArgumentParser:
 
 
 def _tell(error: RecipeError, *, as_json: bool) -> None:
-    if as_json:
-        from recipe_runner.serialize import to_json
+    from recipe_runner.serialize import one_line, to_json
 
+    if as_json:
         faults = [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in error.faults]
         print(to_json({"format": 1, "errors": faults}, indent=2))
         return
     for fault in error.faults:
-        print(f"recipe-run: {fault}", file=sys.stderr)
+        print(f"recipe-run: {one_line(str(fault), most=4000)}", file=sys.stderr)

@@ -6,6 +6,7 @@ each distinct set of choices, and no typed value enters Hydra.
 
 import functools
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +176,7 @@ def _hydra(
             OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
         )
     except (HydraException, OmegaConfBaseException, YAMLError, OSError, ValueError, RecursionError) as exc:
-        what = " ".join(str(exc).partition("\n    full_key")[0].split()).rstrip(".")
+        what = " ".join(re.split(r"\n +full_key|\nConfig search path", str(exc))[0].split()).rstrip(".")
         raise RecipeError(Fault("configuration", what, "correct the file that it names")) from exc
     assert isinstance(plain, dict)
     assert isinstance(taken, dict)

@@ -23,13 +23,25 @@ COLOURS: Final = {
     **dict.fromkeys(("failed", "error", "interrupted"), "red"),
     **dict.fromkeys(("inconclusive", "skipped"), "yellow"),
 }
-SECTIONS: Final = {  # the order and the headings of vLLM's own closing table
-    "": ("completed", "failed", "duration", "total_input_tokens", "total_output_tokens"),
-    "Throughput": ("request_throughput", "output_throughput", "total_token_throughput"),
-    "Time to first token": ("mean_ttft_ms", "median_ttft_ms", "p99_ttft_ms"),
-    "Time per output token, without the first": ("mean_tpot_ms", "median_tpot_ms", "p99_tpot_ms"),
-    "Inter-token latency": ("mean_itl_ms", "median_itl_ms", "p99_itl_ms"),
-}
+TIMES: Final = {"mean": "Mean", "median": "Median", "p99": "P99"}
+SECTIONS: Final = (  # the lines and their order in the closing table of `vllm bench serve`
+    {
+        "completed": "Successful requests",
+        "failed": "Failed requests",
+        "duration": "Benchmark duration (s)",
+        "total_input_tokens": "Total input tokens",
+        "total_output_tokens": "Total generated tokens",
+    },
+    {
+        "request_throughput": "Request throughput (req/s)",
+        "output_throughput": "Output token throughput (tok/s)",
+        "total_token_throughput": "Total token throughput (tok/s)",
+    },
+    *(
+        {f"{stat}_{of}_ms": f"{word} {of.upper()} (ms)" for stat, word in TIMES.items()}
+        for of in ("ttft", "tpot", "itl")
+    ),
+)
 
 
 class Screen:
@@ -39,11 +51,12 @@ class Screen:
         self.console = Console(file=stream, stderr=stream is None, **STYLE)
         self._live: Live | None = None
         self._start = self._phase_start = time.monotonic()
+        self._ready_s = 0.0
         self._phase = self._doing = ""
         self._log: Path | None = None
 
     def begin(self, plan: Plan, folder: Path, log: Path) -> None:
-        self._start = time.monotonic()
+        self._start, self._ready_s = time.monotonic(), plan.ready_s
         self.watch(log)
         if self.console.file.isatty() and not self.console.is_dumb_terminal and self._live is None:
             self._live = Live(get_renderable=self._view, console=self.console, refresh_per_second=8, transient=True)
@@ -89,7 +102,8 @@ class Screen:
     def _view(self) -> RenderableType:
         what = f"{self._phase} {self._doing}".strip()
         seconds = time.monotonic() - self._phase_start
-        head = Spinner("dots", Text(f"{what}  {seconds:.0f} s  (all: {time.monotonic() - self._start:.0f} s)"))
+        limit = f" of at most {self._ready_s:.0f} s" if self._phase == "ready" else ""
+        head = Spinner("dots", Text(f"{what}  {seconds:.0f} s{limit}  (all: {time.monotonic() - self._start:.0f} s)"))
         width = max(20, self.console.width - 4)
         return Group(head, Text("  " + last_line(self._log)[:width] if self._log else "", style="dim"))
 
@@ -101,13 +115,16 @@ class Screen:
 
 
 def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
-    """The result of a run, on stdout: its items, its figures beside those that were reported, its verdict."""
+    """The result of a run, on stdout: its figures beside those that were reported, its items, its verdict.
+
+    On a terminal the items are there already, from the run itself.
+    """
     console = Console(file=stream, **STYLE)
     for benchmark in document["benchmarks"]:
         if benchmark["metrics"]:
             console.print(figures(benchmark, document["expected"].get(benchmark["name"])))
     for kind in ("checks", "benchmarks"):
-        for item in document[kind]:
+        for item in document[kind] if not console.is_terminal else ():
             verdict = Text(f"{item['verdict']:<12}", style=COLOURS[item["verdict"]])
             console.print(verdict.append(f" {item['name']}", style="default"), Text(item["detail"], style="dim"))
     verdict = Text(document["verdict"], style=f"bold {COLOURS[document['verdict']]}")
@@ -126,13 +143,11 @@ def figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) ->
     table.add_column("measured", justify="right")
     if expected:
         table.add_column("reported", justify="right")
-    for heading, names in SECTIONS.items():
-        known = [name for name in names if name in benchmark["metrics"]]
-        if heading and known:
-            table.add_section()
-        for name in known:
+    for section in SECTIONS:
+        table.add_section()
+        for name in (name for name in section if name in benchmark["metrics"]):
             reported = [_number(expected["metrics"][name]["value"])] if expected and name in expected["metrics"] else []
-            table.add_row(name, _number(benchmark["metrics"][name]), *reported)
+            table.add_row(section[name], _number(benchmark["metrics"][name]), *reported)
     if expected:
         table.caption = f"reported: {expected['hardware']}; {expected['source']}"
     return table

@@ -147,7 +147,9 @@ def plan(request: Request, facts: Facts) -> Plan:
 
 def _fit(request: Request, hardware: Hardware) -> Iterator[Fault]:
     parallelism, count = request.parallelism, hardware.count
-    if count is None:
+    if count is None and request.hardware_name != "host":
+        yield Fault(request.folded.where("hardware.count"), "this is missing", "say how many devices the profile has")
+    elif count is None:
         do = "name the hardware to plan for, such as hardware=a100x2, or use hardware=cpu"
         yield Fault("hardware", "there is no NVIDIA GPU here", do)
     elif parallelism.world > count:

@@ -1,8 +1,9 @@
 """From folded values to a `Request`: every section and plugin block checked, every fault at once."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,6 +11,7 @@ from recipe_runner import registry
 from recipe_runner.api import Benchmark, Check, Engine, Plugin, Report
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.layers import TYPED, Folded
+from recipe_runner.library import SECTIONS
 from recipe_runner.schema import (
     Address,
     Expected,
@@ -42,7 +44,7 @@ def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path) -> Re
     reader = _Reader(folded)
     serve = reader.mapping("serve")
     reader.flags(serve)
-    env = {key: reader.text(f"env.{key}", value) for key, value in reader.mapping("env").items()}
+    env = {key: reader.variable(key, value) for key, value in reader.mapping("env").items()}
     reporting = reader.section("report", Reporting)
     formats = reporting.formats if reporting else []
     result = Request(
@@ -97,6 +99,11 @@ class _Reader:
             self.fault(key, f"{value!r} is not text", "put it in quotes")
         return str(value)
 
+    def variable(self, name: str, value: Any) -> str:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            self.fault(f"env.{name}", "this is not the name of an environment variable", "use letters, digits and _")
+        return self.text(f"env.{name}", value)
+
     def model(self) -> Model:
         values = dict(self.mapping("model"))
         if isinstance(values.get("path"), str):
@@ -130,6 +137,8 @@ class _Reader:
             return cast(Plugin, None)
         others = {k: v for k, v in (siblings or {}).items() if isinstance(v, dict) and "uses" in v}
         name = key.rpartition(".")[2]
+        if not re.fullmatch(r"\w[\w-]*", name):
+            self.fault(key, "this cannot be a name", "use letters, digits, _ and -")
         if "uses" not in block and siblings is not None and name not in others and others:
             self.fault(key, f"there is no {name} here, and a new one needs `uses`", choose(name, others))
             return cast(Plugin, None)
@@ -159,16 +168,29 @@ def faults_of(exc: ValidationError, cls: type[BaseModel], key: str, folded: Fold
         if at in seen:
             continue
         seen.add(at)
-        fields = [name for name in cls.model_fields if name != "uses"]
+        fields = [name for name in _model(cls, error["loc"]).model_fields if name != "uses"]
         match error["type"]:
             case "extra_forbidden":
                 what, do = f"unknown key {error['loc'][-1]}", choose(str(error["loc"][-1]), fields)
             case "missing":
-                what, do = "this is missing", f"write {at}=… or put it into the recipe"
+                in_recipe = key.partition(".")[0] in SECTIONS
+                what, do = "this is missing", f"write {at}=…{' or put it into the recipe' if in_recipe else ''}"
+            case "model_type" | "dict_type":
+                what, do = f"{error['input']!r} does not fit here", "it should be a mapping, `key: value` lines"
             case _:
-                message = error["msg"].removeprefix("Value error, ").replace("Input should", "it should")
+                message = re.sub(r"^\w+ should", "it should", error["msg"].removeprefix("Value error, "))
                 what, do = f"{error['input']!r} does not fit here", message
         yield Fault(folded.where(at), what, do)
+
+
+def _model(cls: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The class of what holds a place inside a block: the block's own, or that of a block in it."""
+    for part in place:
+        if part in cls.model_fields:
+            annotation = cls.model_fields[str(part)].annotation
+            inner = (arm for arm in (annotation, *get_args(annotation)) if isinstance(arm, type))
+            cls = next((arm for arm in inner if issubclass(arm, BaseModel)), cls)
+    return cls
 
 
 def _names(cls: type[BaseModel], error: Any) -> set[str]:

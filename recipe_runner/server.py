@@ -70,7 +70,7 @@ class Server:
             self.check_alive()
             if time.monotonic() > deadline:
                 do = f"{self._look()}, or wait longer with timeouts.ready_s=…"
-                raise ServerError(Fault("server", f"the server was not ready after {self.plan.ready_s:.0f} s", do))
+                raise ServerError(Fault("server", f"the server was not ready after {self.plan.ready_s:g} s", do))
             if silent_s := quiet.grown_to(SILENCE_S):
                 tell(f"the server's log has been silent for {silent_s:.0f} s; still waiting")
             time.sleep(POLL_S)

@@ -4,9 +4,8 @@ A recipe is data from anybody. So this source gives every recipe the package `re
 and accepts no `defaults` entry but the names of recipes and the `validation` and `benchmark` presets.
 """
 
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -21,9 +20,11 @@ from omegaconf import OmegaConf
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.library import SECTIONS, find, names
 from recipe_runner.paths import short
-from recipe_runner.yamlfile import read
+from recipe_runner.space import Space
+from recipe_runner.yamlfile import Lines, places, read
 
 PRESETS: Final = ("validation", "benchmark")
+IN_PROFILE: Final = SECTIONS - {"summary", "profiles", "expected"}
 
 
 class RecipeSource(ConfigSource):
@@ -35,13 +36,17 @@ class RecipeSource(ConfigSource):
 
     @property
     def folders(self) -> list[Path]:
-        return [Path(folder) for folder in self.path.split(os.pathsep)]
+        return [Path(folder) for folder in self.path.split("\n")]
 
     def load_config(self, config_path: str) -> ConfigResult:
         file = find(config_path.removeprefix("recipe/").removesuffix(".yaml"), self.folders)
         assert file is not None
-        data, lines = read(file)
-        data["origin"] = {".".join(at): f"{file}:{line}" for at, line in lines.items()}
+        data, _ = read(file)
+        presets = [item for entry in data.get("defaults", ()) if isinstance(entry, dict) for item in entry.items()]
+        data["origin"] = {}
+        for group, name in ((key.rpartition("@")[2], name) for key, name in presets):
+            data["origin"] |= places(Space(tuple(Search.config_dirs)).file(group, name), group)
+        data["origin"] |= places(file)
         return ConfigResult(self.provider, f"recipes://{file}", OmegaConf.create(literal(data)), {"package": "recipe"})
 
     def available(self) -> bool:
@@ -70,7 +75,7 @@ class Search(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in reversed(self.config_dirs):
             search_path.prepend("config-dir", f"file://{folder.resolve()}")
-        joined = os.pathsep.join(str(folder.resolve()) for folder in self.recipe_folders)
+        joined = "\n".join(str(folder.resolve()) for folder in self.recipe_folders)
         search_path.append("recipes", f"recipes://{joined}")
 
 
@@ -105,15 +110,9 @@ class Lineage:
         if file not in self.files:
             self.files.append(file)
         data, lines = read(file)
-        for key in data.keys() - SECTIONS - {"defaults"}:
-            self.fault(file, lines[key,], f"unknown section {key}", choose(key, SECTIONS))
-        for key in data.keys() & SECTIONS - {"summary"}:
-            if not isinstance(data[key], dict | None):
-                self.fault(
-                    file, lines[key,], f"{key} is not a mapping", f"write `{key}:` with indented `key: value` lines"
-                )
+        self.sections(file, data, lines)
         line = lines.get(("defaults",), 1)
-        for parent in self.parents(file, line, data.get("defaults")):
+        for parent in self.parents(file, line, data.get("defaults", [])):
             here = find(parent, self.folders)
             if here is None:
                 self.fault(
@@ -124,8 +123,31 @@ class Lineage:
             else:
                 self.follow(parent, (*descent, file))
 
+    def sections(self, file: Path, data: dict[str, Any], lines: Lines) -> None:
+        """Check the sections of a recipe, its profiles, and the sections of those."""
+        self.mappings(file, {key: data[key] for key in data if key not in ("summary", "defaults")}, lines, (), SECTIONS)
+        profiles = data.get("profiles")
+        if isinstance(profiles, dict):
+            self.mappings(file, profiles, lines, ("profiles",), profiles)
+            for name in (name for name in profiles if isinstance(profiles[name], dict)):
+                self.mappings(file, profiles[name], lines, ("profiles", name), IN_PROFILE)
+
+    def mappings(
+        self, file: Path, data: dict[str, Any], lines: Lines, at: tuple[str, ...], known: Collection[str]
+    ) -> None:
+        for key, value in data.items():
+            here = (*at, key)
+            if key not in known:
+                self.fault(file, lines[here], f"unknown section {'.'.join(here)}", choose(key, known))
+            elif not isinstance(value, dict | None):
+                do = f"write `{key}:` with indented `key: value` lines"
+                self.fault(file, lines[here], f"{'.'.join(here)} is not a mapping", do)
+
     def parents(self, file: Path, line: int, defaults: Any) -> Iterator[str]:
-        for entry in defaults if isinstance(defaults, list) else [defaults] if defaults is not None else []:
+        if not isinstance(defaults, list):
+            self.fault(file, line, "`defaults` is not a list", "write `defaults: [RECIPE, _self_]`")
+            return
+        for entry in defaults:
             preset = self.preset(entry)
             if entry == "_self_" or preset:
                 continue
@@ -139,7 +161,7 @@ class Lineage:
         if not isinstance(entry, dict) or len(entry) != 1:
             return False
         [(key, value)] = entry.items()
-        return any(key == f"/{group}@{group}" and value in self.presets[group] for group in PRESETS)
+        return any(key == f"/{group}@{group}" and value in sorted(self.presets[group]) for group in PRESETS)
 
     def fault(self, file: Path, line: int, what: str, do: str) -> None:
         self.faults.append(Fault(f"{short(file)}:{line}", what, do))

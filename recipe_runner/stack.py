@@ -1,14 +1,13 @@
 """From what Hydra composed to layers, lowest first: configuration, personal, engine, preset, recipe, profile, typed."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.layers import TYPED, Layer
 from recipe_runner.paths import personal_config, shipped, short
 from recipe_runner.space import Space
-from recipe_runner.yamlfile import read
+from recipe_runner.yamlfile import places, read
 
 PERSONAL: Final = ("engine", "preflight", "timeouts", "report")
 PRESETS: Final = ("parallelism", "validation", "benchmark")
@@ -28,13 +27,13 @@ def stack(
     own |= {section: config[section] for section in ("preflight", "timeouts", "report")}
     yield Layer("configuration", own, str(shipped("conf") / "config.yaml"), _group_lines(choices, space))
     yield from _personal(choices["engine"])
-    yield Layer("engine", defaults, str(engine_file), _lines(engine_file))
+    yield Layer("engine", defaults, str(engine_file), places(engine_file))
     profile = dict(profiles.get(choices["hardware"]) or {})
     for group in (group for group in PRESETS if choices[group] != "recipe"):
         recipe.pop(group, None)
         profile.pop(group, None)
         file = space.file(group, choices[group])
-        yield Layer("preset", {group: config[group] or {}}, str(file), _lines(file, group))
+        yield Layer("preset", {group: config[group] or {}}, str(file), places(file, group))
     recipe_file = next(iter(lines.values()), choices["recipe"]).rpartition(":")[0]
     yield Layer("recipe", recipe, recipe_file, lines)
     prefix = f"profiles.{choices['hardware']}."
@@ -83,13 +82,7 @@ def _nested(typed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _group_lines(choices: Mapping[str, str], space: Space) -> dict[str, str]:
-    lines = _lines(shipped("conf") / "config.yaml")
+    lines = places(shipped("conf") / "config.yaml")
     for group in ("engine", "hardware"):
-        lines |= _lines(space.file(group, choices[group]), group)
+        lines |= places(space.file(group, choices[group]), group)
     return lines
-
-
-def _lines(file: Path, prefix: str = "") -> dict[str, str]:
-    head = (prefix,) if prefix else ()
-    whole = {prefix: str(file)} if prefix else {}
-    return whole | {".".join((*head, *at)): f"{file}:{line}" for at, line in read(file)[1].items()}

@@ -1,7 +1,7 @@
 """YAML files as recipes use them: plain data, and the line on which each key stands.
 
 Unquoted scalars are null, booleans, decimal numbers or text, so `on`, `no`, `12:30` and `2026-01-01` stay text.
-Aliases, tags, duplicate keys and keys that are not text are refused: recipes come from anybody, and mean what they show.
+Aliases, tags, duplicate keys and keys that are not text are refused: recipes come from anybody and mean what they show.
 """
 
 import math
@@ -16,6 +16,8 @@ from recipe_runner.paths import short
 
 MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 40
+MAX_DIGITS: Final = 40
+NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 Lines = dict[tuple[str, ...], int]
 
 
@@ -58,8 +60,15 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         raise _fault(path, line, f"YAML error: {exc.problem}", "correct the line, or the one above") from exc
-    except (yaml.YAMLError, ValueError) as exc:  # a control character; a number of thousands of digits
+    except yaml.YAMLError as exc:  # a control character
         raise _fault(path, 1, f"YAML error: {str(exc).splitlines()[0]}", "correct the file") from exc
+
+
+def places(path: Path, prefix: str = "") -> dict[str, str]:
+    """Where each dotted key of a file stands (`file:line`), and under `prefix` alone the file itself."""
+    head = (prefix,) if prefix else ()
+    whole = {prefix: str(path)} if prefix else {}
+    return whole | {".".join((*head, *at)): f"{path}:{line}" for at, line in read(path)[1].items()}
 
 
 def _scan(path: Path, text: str) -> None:
@@ -71,7 +80,9 @@ def _scan(path: Path, text: str) -> None:
             raise _fault(path, line, "YAML aliases are not read", "write the value out, or inherit from a recipe")
         if tag := getattr(event, "tag", None):
             shown = tag.replace("tag:yaml.org,2002:", "!!")
-            raise _fault(path, line, f"the tag {shown} is not read", "write the value without it; quotes make it text")
+            raise _fault(
+                path, line, f"the tag {shown} is not read", "write the value without it, in quotes if it is text"
+            )
         if "\0" in getattr(event, "value", ""):
             raise _fault(path, line, "there is a NUL character in this text", "remove it")
         documents += isinstance(event, yaml.DocumentStartEvent)
@@ -86,8 +97,10 @@ def _walk(path: Path, node: yaml.Node, at: tuple[str, ...], lines: Lines) -> Non
     if isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
             _walk(path, item, (*at, str(i)), lines)
-    if node.tag == "tag:yaml.org,2002:float" and not math.isfinite(float(node.value)):
-        raise _fault(path, node.start_mark.line + 1, f"{node.value} is too large for a number", "write a smaller one")
+    if node.tag in NUMBERS and (len(node.value) > MAX_DIGITS or not math.isfinite(float(node.value))):
+        raise _fault(
+            path, node.start_mark.line + 1, f"{node.value[:MAX_DIGITS]} is too large", "write a smaller number"
+        )
     if not isinstance(node, yaml.MappingNode):
         return
     for key, value in node.value:

@@ -97,6 +97,8 @@ def test_importing_asks_nothing() -> None:
 def test_help_and_version_import_neither_hydra_nor_pydantic() -> None:
     heavy = "{'hydra', 'omegaconf', 'pydantic', 'httpx', 'rich', 'pynvml', 'psutil', 'yaml'}"
     for words in (["--help"], ["--version"]):
-        program = f"import sys; from recipe_runner.cli import main; main({words!r}); assert not {heavy} & {{*sys.modules}}"  # noqa: E501
+        program = (
+            f"import sys; from recipe_runner.cli import main; main({words!r}); assert not {heavy} & {{*sys.modules}}"  # noqa: E501
+        )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -8,5 +8,5 @@ class Models(Check):
 
     def run(self, server: Client) -> Outcome:
         served = server.models()
-        listing = ", ".join(served)
+        listing = ", ".join(served) or "nothing"
         return passed(f"serves {listing}") if server.model in served else failed(f"no {server.model}; serves {listing}")

@@ -19,10 +19,10 @@ class Attach(Vllm):
     @field_validator("url")
     @classmethod
     def _is_url(cls, value: str) -> str:
-        parts = urlsplit(value)
         try:
+            parts = urlsplit(value)
             sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and value.isprintable()
-        except ValueError:  # of a port that is none
+        except ValueError:  # of a port or an IPv6 address that is none
             sound = False
         if not sound:
             raise ValueError("write it as http://HOST:PORT")

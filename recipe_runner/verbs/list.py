@@ -9,7 +9,8 @@ from typing import Any, Final
 from recipe_runner import library
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import shipped, short
-from recipe_runner.serialize import to_json
+from recipe_runner.serialize import one_line, to_json
+from recipe_runner.yamlfile import read
 
 SUMMARY = "what there is: recipes, hardware, engines, checks, benchmarks, reports, …"
 GROUPS: Final = {"hardware": "hardware", "engines": "engine", "validations": "validation", "workloads": "benchmark"}
@@ -57,15 +58,13 @@ def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _summary(file: Path) -> str:
-    """The recipe's own `summary:`; its other lines do not matter here, nor whether they are right."""
+    """The recipe's own `summary:`; one that cannot be read keeps none of the others from being listed."""
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return ""
-    found = next((line.removeprefix("summary:").strip() for line in lines if line.startswith("summary:")), "")
-    return found.strip("'\"")
+        return one_line(str(read(file)[0].get("summary", "")))
+    except RecipeError:
+        return f"(cannot be read; `recipe-run show {file.stem}` says why)"
 
 
 def _first_comment(file: Path) -> str:
-    first = file.read_text(encoding="utf-8").partition("\n")[0]
+    first = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     return first.lstrip("# ").strip() if first.startswith("#") else ""

@@ -1,12 +1,12 @@
 """`plan`: the exact commands, and where each flag came from; starts nothing."""
 
 import argparse
-import shlex
 from collections.abc import Iterator
 
 from recipe_runner import prepare
-from recipe_runner.plan import Plan
-from recipe_runner.serialize import to_json
+from recipe_runner.layers import TYPED, Origin
+from recipe_runner.plan import Command, Plan
+from recipe_runner.serialize import one_line, to_json
 
 SUMMARY = "show the exact commands and where each flag came from; starts nothing"
 
@@ -31,20 +31,25 @@ def _text(plan: Plan) -> Iterator[str]:
     place = (
         plan.url if plan.attached else f"{request.hardware_name} ({plan.hardware.count} × {plan.hardware.accelerator})"
     )
-    yield f"# {request.recipe} on {place}{' — simulated' if plan.simulated else ''}"
-    yield f"# {request.summary}"
-    yield from (f"# note: {warning}" for warning in plan.warnings)
+    yield f"# {request.recipe} on {one_line(place)}{' — simulated' if plan.simulated else ''}"
+    if request.summary:
+        yield f"# {one_line(request.summary)}"
+    yield from (f"# note: {one_line(warning)}" for warning in plan.warnings)
     for command in plan.commands:
         yield f"\n# {command.role}"
         yield command.shell()
     if plan.provenance:
         yield "\n# where it came from"
-        rows = [(name, str(value), f"{origin.layer}: {origin}") for name, (value, origin) in plan.provenance.items()]
+        rows = [(name, one_line(str(value)), _origin(origin)) for name, (value, origin) in plan.provenance.items()]
         widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
         yield from (f"#   {name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows)
     if plan.checks:
         listing = ", ".join(f"{name} ({check.uses})" for name, check in plan.checks.items())
-        yield f"\n# checks: {listing}"
+        yield f"\n# checks: {one_line(listing)}"
     for name, benchmark in plan.benchmarks.items():
-        yield f"\n# benchmark {name} ({benchmark.uses}), from another terminal once the server answers"
-        yield shlex.join(benchmark.argv(plan.target)).replace(" --", " \\\n  --")
+        yield f"\n# benchmark {name} ({one_line(benchmark.uses)}), from another terminal once the server answers"
+        yield Command("benchmark", benchmark.argv(plan.target), {}).shell()
+
+
+def _origin(origin: Origin) -> str:
+    return TYPED if origin.layer == TYPED else f"{origin.layer}: {one_line(str(origin))}"

@@ -4,33 +4,37 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from recipe_runner import prepare
-from recipe_runner.errors import Fault, RecipeError
+from recipe_runner import library, prepare
+from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.layers import TYPED
 from recipe_runner.paths import short
 from recipe_runner.schema import Request
-from recipe_runner.serialize import to_json
+from recipe_runner.serialize import one_line, to_json
 
 SUMMARY = "one recipe: what it says and what it expects, with the file and line of each value"
 SECTIONS = ("model", "parallelism", "serve", "env", "validation", "benchmark", "expected")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", help="the recipe's name or file")
+    parser.add_argument("recipe", nargs="?", default="", help="the recipe's name or file")
 
 
 def run(args: argparse.Namespace) -> int:
     if "=" in args.recipe:
         raise RecipeError(Fault("show", f"{args.recipe} is an override, not a recipe", "write `recipe-run show NAME`"))
+    if not args.recipe:
+        existing = library.names(library.folders(args.config_dir))
+        raise RecipeError(Fault("show", "no recipe was named", choose("", existing)))
     composed, request = prepare.requested([f"recipe={args.recipe}", *args.overrides], args.config_dir)
     values = {section: request.folded.values[section] for section in SECTIONS if section in request.folded.values}
     if args.json:
         head = {"format": 1, "recipe": request.recipe, "file": short(request.recipe_file), "summary": request.summary}
         print(to_json({**head, "hardware": request.hardware_name, **values}, indent=2))
         return 0
-    print(f"{request.recipe} — {request.summary}\n{short(request.recipe_file)}, on hardware={request.hardware_name}")
+    print(" — ".join(filter(None, (request.recipe, one_line(request.summary)))))
+    print(f"{short(request.recipe_file)}, on hardware={request.hardware_name}")
     for warning in composed.warnings:
-        print(f"note: {warning}")
+        print(f"note: {one_line(warning)}")
     for section, value in values.items():
         print(f"\n{section}:")
         for line in _lines(request, value, section, 1):
@@ -46,5 +50,5 @@ def _lines(request: Request, values: dict[str, Any], at: str, depth: int) -> Ite
             yield from _lines(request, value, here, depth + 1)
             continue
         origin = request.folded.origins[here]
-        text = f"{'  ' * depth}{key}: {to_json(value)}"
+        text = f"{'  ' * depth}{key}: {one_line(to_json(value), most=10_000)}"
         yield f"{text:<58}  # {origin if origin.layer != TYPED else TYPED}".rstrip()

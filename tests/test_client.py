@@ -1,0 +1,173 @@
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from recipe_runner.client import AnswerError, Client
+from tests.running import free_port
+
+
+class Server(ThreadingHTTPServer):
+    """Gives every request the same answer, and keeps what was asked."""
+
+    daemon_threads = True
+    answer: tuple[int, bytes] = (200, b"{}")
+    asked: list[tuple[str, Any]]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.asked.append((self.path, json.loads(body) if body else None))
+        status, data = self.server.answer
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Handler) as made:
+        made.asked = []
+        thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Client]:
+    with Client(server.url, "small", 5) as made:
+        yield made
+
+
+def test_what_is_asked_and_what_comes_back(server: Server, client: Client) -> None:
+    server.answer = (200, b'{"choices": [{"text": " Paris"}], "usage": {"total_tokens": 3}}')
+    answer = client.complete("The capital is", max_tokens=3)
+    assert (answer.text, dict(answer.usage)) == (" Paris", {"total_tokens": 3})
+    assert answer.seconds > 0
+    server.answer = (200, b'{"choices": [{"message": {"content": "Paris."}}]}')
+    answer = client.chat(({"role": "user", "content": "?"},), temperature=0)
+    assert (answer.text, dict(answer.usage)) == ("Paris.", {})
+    server.answer = (200, b'{"data": [{"id": "small"}, {"id": "other"}]}')
+    assert client.models() == ["small", "other"]
+    assert server.asked == [
+        ("/v1/completions", {"model": "small", "prompt": "The capital is", "max_tokens": 3}),
+        ("/v1/chat/completions", {"model": "small", "messages": [{"role": "user", "content": "?"}], "temperature": 0}),
+        ("/v1/models", None),
+    ]
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False), (404, False), (301, False)])
+def test_health(server: Server, client: Client, status: int, healthy: bool) -> None:
+    server.answer = (status, b"")
+    assert client.healthy() is healthy
+
+
+def ask_completion(client: Client) -> object:
+    return client.complete("Hi").text
+
+
+def ask_chat(client: Client) -> object:
+    return client.chat([]).text
+
+
+def ask_models(client: Client) -> object:
+    return client.models()
+
+
+@pytest.mark.parametrize(
+    ("ask", "body"),
+    [
+        (ask_completion, {"choices": [{"text": None}], "usage": None}),
+        (ask_chat, {"choices": [{"message": {"content": None}}], "usage": None}),
+    ],
+)
+def test_no_text_is_the_empty_text(
+    server: Server, client: Client, ask: Callable[[Client], object], body: object
+) -> None:
+    server.answer = (200, json.dumps(body).encode())
+    assert ask(client) == ""
+
+
+NO_TEXT = "answered without a text in `choices`"
+NO_LIST = "/v1/models answered without a list of models"
+
+
+@pytest.mark.parametrize(
+    ("ask", "status", "body", "message"),
+    [
+        (ask_completion, 200, "{}", f"/v1/completions {NO_TEXT}"),
+        (ask_completion, 200, '{"choices": []}', f"/v1/completions {NO_TEXT}"),
+        (ask_completion, 200, '{"choices": [{}]}', f"/v1/completions {NO_TEXT}"),
+        (ask_completion, 200, '{"choices": ["text"]}', f"/v1/completions {NO_TEXT}"),
+        (ask_completion, 200, "[]", f"/v1/completions {NO_TEXT}"),
+        (ask_completion, 200, "null", f"/v1/completions {NO_TEXT}"),
+        (ask_chat, 200, '{"choices": [{"message": null}]}', f"/v1/chat/completions {NO_TEXT}"),
+        (ask_chat, 200, '{"choices": [{"text": "Hi"}]}', f"/v1/chat/completions {NO_TEXT}"),
+        (ask_models, 200, "{}", NO_LIST),
+        (ask_models, 200, '{"data": null}', NO_LIST),
+        (ask_models, 200, '{"data": [{}]}', NO_LIST),
+        (ask_models, 200, '["small"]', NO_LIST),
+        (ask_completion, 200, "<html>\x1b[2J", "/v1/completions answered something else than JSON: '<html>\\x1b[2J'"),
+        (
+            ask_completion,
+            400,
+            '{"error": {"message": "too\\nlong\\u001b[2J", "code": 400}}',
+            "/v1/completions answered 400: too\\nlong\\x1b[2J",
+        ),
+        (ask_models, 404, '{"message": "no such page"}', "/v1/models answered 404: no such page"),
+        (ask_models, 404, '{"detail": "Not Found"}', """/v1/models answered 404: '{"detail": "Not Found"}'"""),
+        (ask_chat, 500, '{"error": "oh"}', """/v1/chat/completions answered 500: '{"error": "oh"}'"""),
+        (ask_chat, 502, "<b>Bad Gateway</b>", "/v1/chat/completions answered 502: '<b>Bad Gateway</b>'"),
+        (ask_models, 503, "", "/v1/models answered 503: ''"),
+        (ask_models, 500, "[1]", "/v1/models answered 500: '[1]'"),
+    ],
+)
+def test_answers_that_are_none(
+    server: Server, client: Client, ask: Callable[[Client], object], status: int, body: str, message: str
+) -> None:
+    server.answer = (status, body.encode())
+    with pytest.raises(AnswerError) as caught:
+        ask(client)
+    assert str(caught.value) == message
+
+
+def test_nobody_listens() -> None:
+    with Client(f"http://127.0.0.1:{free_port()}", "small", 5) as client:
+        assert not client.healthy()
+        with pytest.raises(AnswerError) as caught:
+            client.models()
+    assert str(caught.value) == "/v1/models cannot be reached: [Errno 111] Connection refused"
+
+
+def test_a_server_that_does_not_answer_in_time() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with Client(url, "small", 0.1) as client, pytest.raises(AnswerError) as caught:
+            client.complete("Hi")
+    assert str(caught.value) == "/v1/completions did not answer within 0.1 s"
+
+
+def test_a_proxy_from_the_environment_is_not_asked(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{free_port()}")
+    with Client(server.url, "small", 5) as client:
+        assert client.healthy()

@@ -1,0 +1,53 @@
+import json
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from recipe_runner import serialize
+
+
+def test_compact_for_command_lines_and_indented_for_files() -> None:
+    assert serialize.to_json({"a": [1, "é"], "b": None}) == '{"a":[1,"é"],"b":null}'
+    assert serialize.to_json({"a": 1}, indent=2) == '{\n  "a": 1\n}'
+
+
+def test_mappings_and_paths_are_written_as_what_they_hold() -> None:
+    assert serialize.to_json(MappingProxyType({"file": Path("a/b")})) == '{"file":"a/b"}'
+
+
+def test_a_document_is_written_whole(tmp_path: Path) -> None:
+    file = serialize.write_json(tmp_path / "report.json", {"answer": "é"})
+    assert file.read_text() == '{\n  "answer": "é"\n}\n'
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_half_a_surrogate_pair_survives(tmp_path: Path) -> None:
+    file = serialize.write_json(tmp_path / "report.json", {"answer": "\ud83d"})
+    assert json.loads(file.read_text()) == {"answer": "\ud83d"}
+
+
+def test_what_was_there_before_survives_a_write_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = serialize.write_json(tmp_path / "report.json", {"first": True})
+
+    def full(path: Path, *_: object, **__: object) -> int:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        serialize.write_json(file, {"second": True})
+    assert json.loads(file.read_text()) == {"first": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain – é 漢", "plain – é 漢"),
+        ("two\nlines\tand\x1b[31m red\x07", "two\\nlines\\tand\\x1b[31m red\\x07"),
+        ("\ud83d \u202e", "\\ud83d \\u202e"),
+        ("123456", "12345…"),
+    ],
+)
+def test_text_of_others_on_one_line(text: str, expected: str) -> None:
+    assert serialize.one_line(text, 5 if text == "123456" else 100) == expected

@@ -1,0 +1,156 @@
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from recipe_runner import server
+from recipe_runner.errors import ServerError
+from recipe_runner.server import Server, last_line, telling_lines
+from tests.running import free_port
+
+
+def log(folder: Path, text: str | bytes) -> Path:
+    path = folder / "server.log"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("", ()),
+        ("one\ntwo\n\n", ("one", "two")),
+        ("1\n2\n3\n4\n5\n6\n", ("2", "3", "4", "5", "6")),
+        ("INFO a\nValueError: no\nINFO bye\n", ("ValueError: no",)),
+        ("x: error: no such flag\nFATAL b\nCRITICAL c\nfatalistic\n", ("x: error: no such flag", "FATAL b", "CRITICAL c")),
+        ("RuntimeError: a\n" * 9 + "torch.cuda.OutOfMemoryError: b\n", ("RuntimeError: a", "torch.cuda.OutOfMemoryError: b")),
+        ("\x1b[31mKeyError: 'x'\x1b[0m\x07\n", ("KeyError: 'x'",)),
+        (b"Exception: \xff\n", ("Exception: ",)),
+        ("done\nnanobind: leaked 3 instances!\n", ("done",)),
+        ("e" * 400, ("e" * 300,)),
+    ],
+)  # fmt: skip
+def test_the_lines_that_tell_what_went_wrong(tmp_path: Path, text: str | bytes, lines: tuple[str, ...]) -> None:
+    found = telling_lines(log(tmp_path, text))
+    assert tuple(line.replace("\N{REPLACEMENT CHARACTER}", "") for line in found) == lines
+
+
+def test_the_last_line_for_a_person_to_look_at(tmp_path: Path) -> None:
+    assert last_line(tmp_path / "none") == ""
+    assert last_line(log(tmp_path, "loading\rhalf\n\n")) == "half"
+    assert last_line(log(tmp_path, "x" * 50 + "end"), most=3) == "end"
+
+
+class Clock:
+    """A clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(server, "time", made)
+    return made
+
+
+class Client:
+    """Healthy once the clock says so."""
+
+    def __init__(self, clock: Clock, *, from_s: float = 0.0, until_s: float = 1e9) -> None:
+        self.clock, self.from_s, self.until_s = clock, from_s, until_s
+        self.asked: list[str] = []
+
+    def healthy(self) -> bool:
+        return self.from_s <= self.clock.now < self.until_s
+
+    def complete(self, prompt: str, **parameters: Any) -> None:
+        self.asked.append(prompt)
+
+
+def planned(tmp_path: Path, *, attached: bool = False, ready_s: float = 1000.0) -> Any:
+    """A server that was not launched, with as much of a plan as it looks at."""
+    address = SimpleNamespace(address=SimpleNamespace(host="127.0.0.1"))
+    plan: Any = SimpleNamespace(attached=attached, url="http://host:1", ready_s=ready_s, commands=(), request=address)
+    return Server(plan, tmp_path / "server.log")
+
+
+def test_a_silent_log_is_noted_once_a_minute(tmp_path: Path, clock: Clock) -> None:
+    told: list[str] = []
+    client = Client(clock, from_s=200)
+    planned(tmp_path).wait_ready(client, told.append)
+    assert told == [f"the server's log has been silent for {seconds} s; still waiting" for seconds in (60, 120, 180)]
+    assert client.asked == ["Hello"]
+
+
+def test_a_log_that_grows_is_not_silent(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    made = planned(tmp_path)
+
+    def grow(seconds: float) -> None:
+        clock.now += seconds
+        if int(clock.now) % 50 == 0:
+            log(tmp_path, "x" * int(clock.now))
+
+    monkeypatch.setattr(clock, "sleep", grow)
+    made.wait_ready(Client(clock, from_s=140), told.append)
+    assert told == []
+
+
+@pytest.mark.parametrize(
+    ("attached", "do"),
+    [
+        (False, "see server.log, or wait longer with timeouts.ready_s=…"),
+        (True, "look at the server at http://host:1, or wait longer with timeouts.ready_s=…"),
+    ],
+)
+def test_not_ready_in_time(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, attached: bool, do: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ServerError) as caught:
+        planned(tmp_path, attached=attached, ready_s=1.5).wait_ready(Client(clock, from_s=2), lambda _: None)
+    assert str(caught.value) == f"server — the server was not ready after 1.5 s; {do}"
+
+
+def test_after_a_failure_a_server_that_is_back_in_time_is_no_fault(tmp_path: Path, clock: Clock) -> None:
+    planned(tmp_path, attached=True).check_answering(Client(clock, from_s=server.AWAY_S - 1))
+
+
+def test_after_a_failure_a_server_that_stays_away_is_a_fault(tmp_path: Path, clock: Clock) -> None:
+    with pytest.raises(ServerError) as caught:
+        planned(tmp_path, attached=True).check_answering(Client(clock, until_s=0))
+    message = "server — the server does not answer /health any more; look at the server at http://host:1"
+    assert str(caught.value) == message
+
+
+def test_what_was_attached_to_is_not_stopped(tmp_path: Path) -> None:
+    made = planned(tmp_path, attached=True)
+    assert made.stop(10, lambda: False) == {"processes_left": 0, "port_free": None}
+    made.close()
+
+
+def test_a_command_that_cannot_be_started(tmp_path: Path) -> None:
+    made = planned(tmp_path)
+    made.plan.commands = (SimpleNamespace(argv=(str(tmp_path), "serve"), env={}),)
+    with pytest.raises(ServerError) as caught:
+        made.start()
+    assert str(caught.value) == f"engine.command — {tmp_path} cannot be started: Permission denied; check the command"
+
+
+def test_a_port_that_stays_occupied_is_told(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = planned(tmp_path)
+    made.plan.target = SimpleNamespace(port=free_port())
+    made.child = SimpleNamespace(stop=lambda grace_s, hurry: 0)
+    monkeypatch.setattr(server, "port_free", lambda host, port: clock.now >= server.PORT_S - 1)
+    assert made.stop(1, lambda: False) == {"processes_left": 0, "port_free": True}
+    monkeypatch.setattr(server, "port_free", lambda host, port: False)
+    assert made.stop(1, lambda: False) == {"processes_left": 0, "port_free": False}
