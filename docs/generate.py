@@ -182,7 +182,7 @@ def _benchmarks(plan: Plan | None) -> Iterator[str]:
 def _expected(request: Request) -> Iterator[str]:
     for name, expected in request.expected.items():
         yield f"## Reported for {name}\n"
-        yield f"On {expected.hardware}; source: <{expected.source}>.\n"
+        yield f"On {expected.hardware}; source: [{expected.source.rpartition('/')[2]}]({expected.source}).\n"
         if expected.note:
             yield f"{expected.note}\n"
         yield "| metric | value | unit |\n| --- | ---: | --- |"

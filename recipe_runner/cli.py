@@ -29,18 +29,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         from recipe_runner import completion
 
         completion.complete(parser("run"), VERBS)
-    as_json = "--json" in words
+    code = 0
     try:
-        return _dispatch(words)
-    except RecipeError as exc:
-        _tell(exc, as_json=as_json)
-        return exc.exit_code
+        try:
+            code = _dispatch(words)
+        except RecipeError as exc:
+            code = exc.exit_code
+            _tell(exc, as_json="--json" in words)
+        sys.stdout.flush()  # not at exit, where nothing can be done any more about a reader that has gone
+        return code
     except (Interrupted, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return Interrupted.exit_code
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return code
     except Exception:
         import traceback
 

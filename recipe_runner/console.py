@@ -1,9 +1,11 @@
 """What a person sees during a run: a live view on a terminal, plain lines elsewhere; all of it on stderr."""
 
+import contextlib
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,7 +19,6 @@ from recipe_runner.plan import Plan
 from recipe_runner.report import Record
 from recipe_runner.server import last_line
 
-STYLE: Final[dict[str, Any]] = {"highlight": False, "markup": False, "emoji": False, "soft_wrap": True}
 COLOURS: Final = {
     **dict.fromkeys(("passed", "measured"), "green"),
     **dict.fromkeys(("failed", "error", "interrupted"), "red"),
@@ -44,11 +45,33 @@ SECTIONS: Final = (  # the lines and their order in the closing table of `vllm b
 )
 
 
+class _Stream:
+    """A stream that perhaps nobody reads any more: a closed pipe or a lost terminal does not end a run."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _console(stream: IO[str]) -> Console:
+    return Console(file=cast(IO[str], _Stream(stream)), highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
 class Screen:
     """Shows one run after the other."""
 
     def __init__(self, stream: IO[str] | None = None) -> None:
-        self.console = Console(file=stream, stderr=stream is None, **STYLE)
+        self.console = _console(stream or sys.stderr)
         self._live: Live | None = None
         self._start = self._phase_start = time.monotonic()
         self._ready_s = 0.0
@@ -119,12 +142,12 @@ def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
 
     On a terminal the items are there already, from the run itself.
     """
-    console = Console(file=stream, **STYLE)
+    console = _console(stream or sys.stdout)
     for benchmark in document["benchmarks"]:
         if benchmark["metrics"]:
             console.print(figures(benchmark, document["expected"].get(benchmark["name"])))
     for kind in ("checks", "benchmarks"):
-        for item in document[kind] if not console.is_terminal else ():
+        for item in document[kind] if not console.file.isatty() else ():
             verdict = Text(f"{item['verdict']:<12}", style=COLOURS[item["verdict"]])
             console.print(verdict.append(f" {item['name']}", style="default"), Text(item["detail"], style="dim"))
     verdict = Text(document["verdict"], style=f"bold {COLOURS[document['verdict']]}")

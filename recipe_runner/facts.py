@@ -69,8 +69,9 @@ def gather(request: Request, here: Host, *, launching: bool, spare_port: Callabl
         do = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"
         faults.append(Fault("hardware", different, do))
     devices = _devices(request, here) if real and not different else None
-    if real and not different and request.hardware.accelerator != "cpu" and devices is None:
-        what = f"{request.parallelism.world} free GPUs are needed; in use: {_in_use(here)}"
+    world = request.parallelism.world
+    if real and not different and request.hardware.accelerator != "cpu" and devices is None and world <= len(here.gpus):
+        what = f"{world} free GPUs are needed, and in use are {_in_use(here)}"
         faults.append(Fault("hardware", what, "wait for them, or choose others with CUDA_VISIBLE_DEVICES"))
     if faults:
         raise RecipeError(*faults)

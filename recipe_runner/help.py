@@ -30,7 +30,7 @@ verbs:
   run      launch, check, measure, judge, report, tear down (the default)
   plan     show the exact commands and where each flag came from; starts nothing
   serve    launch and check, then stay up until Ctrl-C
-  list     what there is: recipes, hardware, engines, checks, benchmarks, reports
+  list     what there is: recipes, hardware, engines, presets, checks, benchmarks, reports
   show     one recipe: what it says and what it expects
   setup    build an environment with real vLLM for CPU
 

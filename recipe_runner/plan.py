@@ -140,7 +140,7 @@ def plan(request: Request, facts: Facts) -> Plan:
         url=url,
         ready_s=_ready_s(request, facts),
         provenance={} if attached else provenance | env,
-        warnings=(*facts.warnings, *_idle(request, hardware)),
+        warnings=(*facts.warnings, *(() if attached else _idle(request, hardware))),
         facts=facts,
     )
 
@@ -159,9 +159,11 @@ def _fit(request: Request, hardware: Hardware) -> Iterator[Fault]:
 
 
 def _idle(request: Request, hardware: Hardware) -> Iterator[str]:
-    world = request.parallelism.world
-    if hardware.count and world < hardware.count and request.hardware.accelerator != "cpu":
-        yield f"{world} of {hardware.count} devices are used; parallelism.dp={hardware.count // world} would use more"
+    asked, count = request.parallelism, hardware.count
+    if count and asked.world < count and request.hardware.accelerator != "cpu":
+        copy = asked.tp * asked.pp
+        more = f"; parallelism.dp={count // copy} takes {count // copy * copy}" if count // copy > asked.dp else ""
+        yield f"only {asked.world} of {count} devices would be used{more}"
 
 
 def _flags(request: Request, facts: Facts) -> dict[str, tuple[Any, Origin]]:

@@ -1,13 +1,13 @@
 """From words to plans: host facts, compose, fold, check, ask, plan; for every verb that takes a recipe."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from recipe_runner.compose import Composed, Point, compose, points
-from recipe_runner.errors import RecipeError
+from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.facts import free_port, gather, host
 from recipe_runner.hardware import Host, match, profile_facts
 from recipe_runner.layers import fold
@@ -33,9 +33,13 @@ def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launchi
     faults = dict.fromkeys(unread)
     made: list[Plan] = []
     for point in found:
+        if "recipe" not in point.choices and any(fault.where.startswith("recipe") for fault in unread):
+            continue  # one was named, in words that could not be read
         try:
             composed, asked = _asked(point, space, here)
-            drawn = plan(asked, gather(asked, here, launching=launching and not faults, spare_port=spare_port))
+            if unread:
+                continue  # it is not known on what hardware the rest should fit
+            drawn = _planned(asked, here, spare_port, launching=launching and not faults)
             made.append(replace(drawn, warnings=(*composed.warnings, *drawn.warnings)))
         except RecipeError as exc:
             faults |= dict.fromkeys(exc.faults)
@@ -48,9 +52,29 @@ def requested(words: list[str], config_dirs: Iterable[Path]) -> tuple[Composed, 
     """One point, composed and checked, but not planned."""
     space = Space(tuple(config_dirs))
     (point, *_), unread = points(words, space)
+    try:
+        asked = _asked(point, space, host())
+    except RecipeError as exc:
+        raise RecipeError(*unread, *exc.faults) from None
     if unread:
         raise RecipeError(*unread)
-    return _asked(point, space, host())
+    return asked
+
+
+def _planned(asked: Request, here: Host, spare_port: Callable[[], int], *, launching: bool) -> Plan:
+    """The plan, or what this machine lacks and what does not fit, at once."""
+    faults: tuple[Fault, ...] = ()
+    try:
+        facts = gather(asked, here, launching=launching, spare_port=spare_port)
+    except RecipeError as exc:
+        facts, faults = gather(asked, here, launching=False), exc.faults
+    try:
+        drawn = plan(asked, facts)
+    except RecipeError as exc:
+        raise RecipeError(*faults, *exc.faults) from None
+    if faults:
+        raise RecipeError(*faults)
+    return drawn
 
 
 def _asked(point: Point, space: Space, here: Host) -> tuple[Composed, Request]:

@@ -72,7 +72,7 @@ def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path) -> Re
         folded=folded,
     )
     if reader.faults:
-        raise RecipeError(*reader.faults)
+        raise RecipeError(*dict.fromkeys(reader.faults))
     return result
 
 
@@ -85,6 +85,8 @@ class _Reader:
 
     def section(self, key: str, cls: type[T], values: Any = None) -> T:
         given = self.mapping(key) if values is None else values
+        if values is None and given is not self.folded.values.get(key, given):
+            return cast(T, None)  # not a mapping, which `mapping` has told; what misses in it does not matter
         return self.checked(key, cls, lambda: cls.model_validate(given))
 
     def mapping(self, key: str) -> dict[str, Any]:

@@ -55,7 +55,6 @@ class Server:
             if time.monotonic() > deadline:
                 raise ServerError(Fault("server", "the server does not answer /health any more", self._look()))
             time.sleep(POLL_S)
-        self.check_alive()
 
     def wait_ready(self, client: Client, tell: Callable[[str], Any]) -> None:
         """Wait until `/health` answers and one real generation came back.

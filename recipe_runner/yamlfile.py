@@ -31,7 +31,7 @@ for _tag, _pattern, _first in (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
     ("int", r"[-+]?(0|[1-9][0-9]*)", list("-+0123456789")),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
 ):
     Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), _first)
 
@@ -51,7 +51,7 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
         _scan(path, text)
         node = yaml.compose(text, Loader=Loader)
         lines: Lines = {}
-        if node is None:
+        if node is None or node.tag == "tag:yaml.org,2002:null":
             return {}, lines
         if not isinstance(node, yaml.MappingNode):
             raise _fault(path, 1, "this is not a mapping", "write `key: value` lines")

@@ -1,5 +1,6 @@
 """Starting recipe-run in tests, and looking at what it leaves behind."""
 
+import contextlib
 import json
 import os
 import socket
@@ -10,12 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
+
+from recipe_runner import runner, server
+from recipe_runner.cli import main
 
 DATA = Path(__file__).parent / "data"
 SMALL = (f"recipe={DATA / 'small.yaml'}", "hardware=cpu", "timeouts.stop_s=5")
 LIMIT_S = 20.0
+DOWN = {"processes_left": 0, "port_free": True}
 
 
 def fake(*how: str) -> tuple[str, ...]:
@@ -30,6 +36,19 @@ def until(seen: Callable[[], Any], what: str) -> Any:
         assert time.monotonic() < deadline, f"no {what} within {LIMIT_S:g} s"
         time.sleep(0.02)
     return found
+
+
+class Clock:
+    """Time flies from the moment when a file is there."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def monotonic(self) -> float:
+        return time.monotonic() + 1e6 * self.file.exists()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
 
 def free_port() -> int:
@@ -70,6 +89,10 @@ class Folder:
     @property
     def details(self) -> dict[str, str]:
         return {item["name"]: item["detail"] for kind in ("checks", "benchmarks") for item in self.report[kind]}
+
+    @property
+    def phases(self) -> list[str]:
+        return [phase["name"] for phase in self.report["phases"]]
 
     def pids(self) -> list[int]:
         """Of every process that the fake was, in the order in which they started."""
@@ -129,4 +152,11 @@ class Started(Folder):
             until(lambda: (self.path / name).exists() or name in self.stderr, name)
         except AssertionError:
             self.popen.terminate()
+            self.wait()
             raise
+
+
+def run_here(folder: Path, *words: str) -> tuple[int, Folder]:
+    """recipe-run in this process, looking more often than usual; its exit code."""
+    with contextlib.chdir(folder), patch.object(server, "POLL_S", 0.02), patch.object(runner, "POLL_S", 0.02):
+        return main(words), Folder(folder)

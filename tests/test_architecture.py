@@ -98,7 +98,7 @@ def test_help_and_version_import_neither_hydra_nor_pydantic() -> None:
     heavy = "{'hydra', 'omegaconf', 'pydantic', 'httpx', 'rich', 'pynvml', 'psutil', 'yaml'}"
     for words in (["--help"], ["--version"]):
         program = (
-            f"import sys; from recipe_runner.cli import main; main({words!r}); assert not {heavy} & {{*sys.modules}}"  # noqa: E501
+            f"import sys; from recipe_runner.cli import main; main({words!r}); assert not {heavy} & {{*sys.modules}}"
         )
         done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

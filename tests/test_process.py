@@ -189,11 +189,21 @@ def test_what_cannot_be_killed_is_counted(tmp_path: Path, monkeypatch: pytest.Mo
     assert child.poll() is not None
 
 
+def test_a_zombie_of_somebody_else_is_not_alive(tmp_path: Path) -> None:
+    script = Script(tmp_path, f"if os.fork() == 0: os._exit(0)\n{WAIT}")
+    with script.start() as child:
+        script.at(child, "here")
+        until(lambda: [p.pid for p in child.members()] == [child.pid], "end of the child's child")
+
+
 def test_processes_that_vanish_while_we_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Script(tmp_path, WAIT).start() as child:
         gone = subprocess.Popen([sys.executable, "-c", ""])
+        process = psutil.Process(gone.pid)
         gone.wait()
         monkeypatch.setattr(psutil, "pids", lambda: [gone.pid, child.pid])
+        assert [p.pid for p in child.members()] == [child.pid]
+        assert not child._alive(process)
         monkeypatch.setattr(os, "getsid", lambda pid: child.pid)
         assert [p.pid for p in child.members()] == [child.pid]
 

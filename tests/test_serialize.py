@@ -27,14 +27,17 @@ def test_half_a_surrogate_pair_survives(tmp_path: Path) -> None:
     assert json.loads(file.read_text()) == {"answer": "\ud83d"}
 
 
-def test_what_was_there_before_survives_a_write_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step", ["write_text", "replace"])
+def test_what_was_there_before_survives_a_write_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
     file = serialize.write_json(tmp_path / "report.json", {"first": True})
 
     def full(path: Path, *_: object, **__: object) -> int:
         path.touch()
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, step, full)
     with pytest.raises(OSError, match="No space left"):
         serialize.write_json(file, {"second": True})
     assert json.loads(file.read_text()) == {"first": True}

@@ -23,14 +23,20 @@ def log(folder: Path, text: str | bytes) -> Path:
         ("one\ntwo\n\n", ("one", "two")),
         ("1\n2\n3\n4\n5\n6\n", ("2", "3", "4", "5", "6")),
         ("INFO a\nValueError: no\nINFO bye\n", ("ValueError: no",)),
-        ("x: error: no such flag\nFATAL b\nCRITICAL c\nfatalistic\n", ("x: error: no such flag", "FATAL b", "CRITICAL c")),
-        ("RuntimeError: a\n" * 9 + "torch.cuda.OutOfMemoryError: b\n", ("RuntimeError: a", "torch.cuda.OutOfMemoryError: b")),
+        (
+            "x: error: no such flag\nFATAL b\nCRITICAL c\nfatalistic\n",
+            ("x: error: no such flag", "FATAL b", "CRITICAL c"),
+        ),
+        (
+            "RuntimeError: a\n" * 9 + "torch.cuda.OutOfMemoryError: b\n",
+            ("RuntimeError: a", "torch.cuda.OutOfMemoryError: b"),
+        ),
         ("\x1b[31mKeyError: 'x'\x1b[0m\x07\n", ("KeyError: 'x'",)),
         (b"Exception: \xff\n", ("Exception: ",)),
         ("done\nnanobind: leaked 3 instances!\n", ("done",)),
         ("e" * 400, ("e" * 300,)),
     ],
-)  # fmt: skip
+)
 def test_the_lines_that_tell_what_went_wrong(tmp_path: Path, text: str | bytes, lines: tuple[str, ...]) -> None:
     found = telling_lines(log(tmp_path, text))
     assert tuple(line.replace("\N{REPLACEMENT CHARACTER}", "") for line in found) == lines

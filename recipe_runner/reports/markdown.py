@@ -48,7 +48,8 @@ def _figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -
     reported = expected["metrics"] if expected else {}
     for name, value in benchmark["metrics"].items():
         figure = reported.get(name)
-        yield f"| {name} | {value:.2f} | {'' if figure is None else figure['value']} |"
+        reading = f"{value:.0f}" if float(value).is_integer() else f"{value:.2f}"
+        yield f"| {name} | {reading} | {'' if figure is None else figure['value']} |"
     if expected:
         yield f"\nReported: {_cell(expected['hardware'])}; {_cell(expected['source'])}. {_cell(expected['note'])}"
 

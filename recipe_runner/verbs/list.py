@@ -12,8 +12,8 @@ from recipe_runner.paths import shipped, short
 from recipe_runner.serialize import one_line, to_json
 from recipe_runner.yamlfile import read
 
-SUMMARY = "what there is: recipes, hardware, engines, checks, benchmarks, reports, …"
-GROUPS: Final = {"hardware": "hardware", "engines": "engine", "validations": "validation", "workloads": "benchmark"}
+SUMMARY = "what there is: recipes, hardware, engines, presets, checks, benchmarks, reports, …"
+GROUPS: Final = {"hardware": ("hardware",), "engines": ("engine",), "presets": ("validation", "benchmark")}
 PLUGINS: Final = ("checks", "benchmarks", "reports")
 WHAT: Final = ("recipes", *GROUPS, *PLUGINS)
 
@@ -45,12 +45,14 @@ def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
     elif what in GROUPS:
         if what == "hardware":
             yield {"name": "auto", "summary": "The profile that this host is (the default)", "source": "recipe-runner"}
-        files: dict[str, Path] = {}
-        for folder in (*config_dirs, shipped("conf")):
-            for file in folder.glob(f"{GROUPS[what]}/*.yaml"):
-                files.setdefault(file.stem, file)
-        for name, file in sorted(files.items()):
-            yield {"name": name, "summary": _first_comment(file), "source": short(file)}
+        for group in GROUPS[what]:
+            files: dict[str, Path] = {}
+            for folder in (*config_dirs, shipped("conf")):
+                for file in folder.glob(f"{group}/*.yaml"):
+                    files.setdefault(file.stem, file)
+            prefix = f"{group}=" if what == "presets" else ""
+            for name, file in sorted(files.items()):
+                yield {"name": f"{prefix}{name}", "summary": _first_comment(file), "source": short(file)}
     else:
         for point in sorted(entry_points(group=f"recipe_runner.{what}"), key=lambda point: point.name):
             source = point.dist.name if point.dist else ""

@@ -1,6 +1,8 @@
 """`run`: launch, check, measure, judge, report, tear down."""
 
 import argparse
+import contextlib
+import os
 import sys
 
 from recipe_runner.errors import Fault, RecipeError
@@ -32,9 +34,20 @@ def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
 
     records = runner.run(plans, console.Screen(), stay=stay)
     documents = [record.as_dict() for record in records]
-    if args.json:
-        print(to_json(documents if sweep else documents[0], indent=2))
-    else:
-        for document in documents:
-            console.closing(document)
+    with contextlib.suppress(OSError):
+        if args.json:
+            print(to_json(documents if sweep else documents[0], indent=2))
+        else:
+            for document in documents:
+                console.closing(document)
+    _let_go()
     return worst(record.exit_code for record in records)
+
+
+def _let_go() -> None:
+    """Where nobody reads any more Python cannot end well; the verdict, which is the exit code, stands."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

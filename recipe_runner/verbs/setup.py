@@ -31,9 +31,12 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.remove:
         homes = [environments.folder(args.name)] if args.name else environments.existing()
+        homes = [home for home in homes if home.is_dir()]
         for home in homes:
-            shutil.rmtree(home, ignore_errors=True)
-            print(f"removed {home}")
+            shutil.rmtree(home)
+        removed = [str(home) for home in homes]
+        lines = [f"removed {home}" for home in removed] or ["nothing to remove"]
+        print(to_json({"format": 1, "removed": removed}, indent=2) if args.json else "\n".join(lines))
         return 0
     if args.name is None:
         raise RecipeError(Fault("setup", "no environment was named", choose("", names)))

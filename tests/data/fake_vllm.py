@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,7 @@ class Handler(sim_server.Handler):
 
     def do_GET(self) -> None:
         if self.path == "/health" and "unhealthy" in self.how:
+            note("waited", "")
             self._answer(503, {})
         else:
             super().do_GET()
@@ -92,7 +92,7 @@ def serve(how: set[str], words: list[str]) -> int:
         return 7
     if "deaf" in how:
         print("INFO loading weights", flush=True)
-        note("deaf", "")
+        note("waited", "")
         while True:
             time.sleep(60)
     Handler.how = frozenset(how)
@@ -101,8 +101,6 @@ def serve(how: set[str], words: list[str]) -> int:
         server.socket.set_inheritable(True)
         if how & {"orphan", "orphan-setsid"}:
             orphan(how)
-        if "dies-later" in how:
-            threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGKILL)).start()
         print("INFO ready", flush=True)
         server.serve_forever(poll_interval=0.05)
     return 0

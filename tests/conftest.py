@@ -1,0 +1,112 @@
+"""What every test gets: a folder, a home and a cache of its own, no GPU, no hub; and `cli`, the command line."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from recipe_runner import cli as command_line
+from recipe_runner import compose, paths
+from tests.nvml import Nvml
+
+REAL_CACHE = str(paths.cache().parent)  # read before any test moves it away
+INHERITED = ("CUDA_", "HF_", "NCCL_", "NVIDIA_", "TORCH", "TRANSFORMERS_", "VLLM_", "_ARGCOMPLETE", "COMP_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew instead of comparing")
+
+
+@pytest.fixture(autouse=True)
+def isolated(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(INHERITED):
+            monkeypatch.delenv(name)
+    real = request.node.get_closest_marker("real") is not None
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", REAL_CACHE if real else str(home / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(sys, "path", sys.path.copy())
+
+
+@pytest.fixture(autouse=True)
+def nvml(monkeypatch: pytest.MonkeyPatch) -> Nvml:
+    """The driver that `facts` asks; there is none until a test calls `nvml.has(…)`."""
+    fake = Nvml()
+    monkeypatch.setitem(sys.modules, "pynvml", fake)  # type: ignore[arg-type]
+    return fake
+
+
+@pytest.fixture
+def no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without vLLM, whatever this one has."""
+    monkeypatch.setattr("recipe_runner.engines.vllm.find", lambda program: None)
+
+
+class Answer(NamedTuple):
+    """What the command line came to."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def refusal(self) -> list[str]:
+        """Everything that was wrong, word for word; only bad input, and nothing else on the terminal, has one."""
+        assert self.code == 2, self
+        assert self.stdout == "", self
+        lines = self.stderr.splitlines()
+        assert all(line.startswith("recipe-run: ") for line in lines), self.stderr
+        return [line.removeprefix("recipe-run: ") for line in lines]
+
+    @property
+    def page(self) -> str:
+        """What it printed when all was well."""
+        assert (self.code, self.stderr) == (0, ""), self
+        return self.stdout
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    def run(*words: str) -> Answer:
+        capsys.readouterr()
+        code = command_line.main(words)
+        return Answer(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Write a file in the test's folder, and forget what was composed before."""
+
+    def write(name: str, text: str) -> Path:
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        compose._hydra.cache_clear()
+        return file
+
+    return write
+
+
+@pytest.fixture
+def recipe(write: Callable[[str, str], Path]) -> Callable[..., Path]:
+    """Write `./recipes/NAME.yaml`; without a section `model`, or parents to have it from, it gets one."""
+
+    def recipe(text: str, name: str = "mine", *, bare: bool = False) -> Path:
+        given = bare or "model:" in text or "defaults:" in text
+        return write(f"recipes/{name}.yaml", text if given else f"{text.rstrip()}\nmodel: {{id: a/model}}\n")
+
+    return recipe

@@ -1,0 +1,61 @@
+"""A stand-in for `pynvml`: the driver of a machine with the GPUs that a test gives it."""
+
+from types import SimpleNamespace
+
+GIB = 1 << 30
+A100 = "NVIDIA A100-SXM4-40GB"
+
+
+class NVMLError(Exception):
+    """No driver."""
+
+
+def gpu(name: str = A100, memory_gib: float = 39.39, used_gib: float = 0.5, reserved_gib: float = 0.61) -> dict:
+    """One GPU, with the memory that is usable of it."""
+    return {"name": name, "memory_gib": memory_gib, "used_gib": used_gib, "reserved_gib": reserved_gib}
+
+
+class Nvml:
+    """The part of pynvml's interface that `facts` uses."""
+
+    NVMLError = NVMLError
+    nvmlMemory_v2 = 2
+
+    def __init__(self) -> None:
+        self.gpus: list[dict] | None = None
+        self.open = 0
+
+    def has(self, *gpus: dict) -> None:
+        self.gpus = list(gpus)
+
+    def nvmlInit(self) -> None:
+        if self.gpus is None:
+            raise NVMLError("NVML Shared Library Not Found")
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:
+        self.open -= 1
+
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return "580.105.08"
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self.gpus or ())
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        return index
+
+    def nvmlDeviceGetMemoryInfo(self, handle: int, version: int) -> SimpleNamespace:
+        assert version == self.nvmlMemory_v2  # the first version counts what the driver reserves as usable
+        gpu = (self.gpus or [])[handle]
+        total = gpu["memory_gib"] + gpu["reserved_gib"]
+        return SimpleNamespace(total=total * GIB, reserved=gpu["reserved_gib"] * GIB, used=gpu["used_gib"] * GIB)
+
+    def nvmlDeviceGetCudaComputeCapability(self, handle: int) -> tuple[int, int]:
+        return (8, 0)
+
+    def nvmlDeviceGetUUID(self, handle: int) -> str:
+        return f"GPU-{handle}a7b"
+
+    def nvmlDeviceGetName(self, handle: int) -> str:
+        return str((self.gpus or [])[handle]["name"])

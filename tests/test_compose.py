@@ -1,0 +1,362 @@
+"""From words to layers: choices, values, sweeps, and every way to get them wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recipe_runner import compose, library, prepare
+from recipe_runner.compose import Point, points
+from recipe_runner.errors import RecipeError
+from recipe_runner.layers import Folded
+from recipe_runner.space import Space
+from tests.conftest import Answer
+
+ON = "hardware=a100x2"
+KEYS = "benchmark, engine, env, hardware, model, parallelism, preflight, recipe, report, serve, timeouts, validation"
+HARDWARE = ", ".join(sorted({"auto", *Space().names("hardware")}))
+
+
+def recipes() -> str:
+    return ", ".join(sorted(library.names(library.folders())))
+
+
+def folded(*words: str, config_dir: Path | None = None) -> Folded:
+    return prepare.requested([*words], [config_dir] if config_dir else [])[1].folded
+
+
+def parsed(*words: str, sweep: bool = False) -> list[Point]:
+    found, faults = points(list(words), Space(), sweep=sweep)
+    assert not faults
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "point"),
+    [
+        (["recipe=x", "hardware=cpu"], Point({"recipe": "x", "hardware": "cpu"}, {})),
+        (["serve.port=1", "serve.x=a b"], Point({}, {"serve.port": 1, "serve.x": "a b"})),
+        (["serve.x=null", "~serve.y", "~serve.z=3"], Point({}, {"serve.x": None, "serve.y": None, "serve.z": None})),
+        (["+serve.x=1", "++serve.y=2"], Point({}, {"serve.x": 1, "serve.y": 2})),
+        (["serve.x=${oc.env:HOME}"], Point({}, {"serve.x": "${oc.env:HOME}"})),
+        (["serve.x=[1,{a: b}]", "env={A: '1'}"], Point({}, {"serve.x": [1, {"a": "b"}], "env": {"A": "1"}})),
+        (["hardware=cpu", "hardware=host"], Point({"hardware": "host"}, {})),
+        (["hardware=cpu", "~hardware"], Point({}, {})),
+        (["engine=sim", "engine=null", "recipe=x", "recipe=null"], Point({}, {})),
+        (["validation=smoke", "validation=null"], Point({"validation": "smoke"}, {"validation": None})),
+        (["validation=null", "validation=smoke"], Point({"validation": "smoke"}, {})),
+        (["hardware={count: 4}"], Point({}, {"hardware": {"count": 4}})),
+        (["recipe=3"], Point({"recipe": "3"}, {})),
+    ],
+)
+def test_a_group_by_its_name_is_a_choice_and_everything_else_a_value(words: list[str], point: Point) -> None:
+    assert parsed(*words) == [point]
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (["serve.x=1,2"], [{"serve.x": 1}, {"serve.x": 2}]),
+        (["serve.x=a,b", "serve.y=1,2"], [{"serve.x": x, "serve.y": y} for x in "ab" for y in (1, 2)]),
+        (["serve.x=range(1,4)"], [{"serve.x": x} for x in (1, 2, 3)]),
+        (["serve.x=choice(a,true)"], [{"serve.x": "a"}, {"serve.x": True}]),
+        (["serve.x='a,b','c d'"], [{"serve.x": "a,b"}, {"serve.x": "c d"}]),
+        (["serve.x=[1,2],[3]"], [{"serve.x": [1, 2]}, {"serve.x": [3]}]),
+        (["serve.x={a: 1},{a: 2}"], [{"serve.x": {"a": 1}}, {"serve.x": {"a": 2}}]),
+        (["serve.x=sort(3,1,2)"], [{"serve.x": x} for x in (1, 2, 3)]),
+        (["serve.x=[1,2]"], [{"serve.x": [1, 2]}]),
+    ],
+)
+def test_sweeps_are_the_cross_product_in_order(words: list[str], values: list[dict[str, Any]]) -> None:
+    assert [point.typed for point in parsed(*words, sweep=True)] == values
+
+
+def test_choices_can_be_swept_and_globbed() -> None:
+    swept = parsed("hardware=h100x2,a100x2", "validation=smoke,none", sweep=True)
+    assert [tuple(point.choices.values()) for point in swept] == [
+        (hardware, preset) for hardware in ("h100x2", "a100x2") for preset in ("smoke", "none")
+    ]
+    assert [p.choices["hardware"] for p in parsed("hardware=glob(a100*,exclude=*80g*)", sweep=True)] == [
+        name for name in sorted(Space().names("hardware")) if name.startswith("a100") and "80g" not in name
+    ]
+    assert {p.choices["recipe"] for p in parsed("recipe=glob(*)", sweep=True)} == set(library.names(library.folders()))
+
+
+def not_an_override(word: str, reason: str) -> list[str]:
+    return [f"{word} — this is not an override: {reason}; write key=value, quoted where needed"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serve.port"], not_an_override("serve.port", "missing EQUAL at '<EOF>'")),
+        (["a b"], not_an_override("a b", "token recognition error at: ' '")),
+        (["serve..x=1"], not_an_override("serve..x=1", "token recognition error at: '.'")),
+        (["serve.x=[1"], not_an_override("serve.x=[1", "no viable alternative at input '[1'")),
+        (
+            ["serve.x=int(abc)"],
+            not_an_override(
+                "serve.x=int(abc)",
+                "ValueError while evaluating 'int(abc)': invalid literal for int() with base 10: 'abc'",
+            ),
+        ),
+        (["=3"], ["=3 — this is not an override: there is no key; write key=value"]),
+        (["sreve.port=1"], [f"sreve.port — unknown key sreve; did you mean serve? There are: {KEYS}"]),
+        (["hydra.run.dir=x"], [f"hydra.run.dir — unknown key hydra; choose one of: {KEYS}"]),
+        (["profiles.cpu={}"], [f"profiles.cpu — unknown key profiles; choose one of: {KEYS}"]),
+        (["hardware@serve=cpu"], ["hardware@serve=cpu — a package cannot be chosen; write hardware=…"]),
+        (["serve.x=1,2"], ["serve.x — serve.x=1,2 is a sweep; add -m to run each of its points"]),
+        (["recipe=glob(*)"], ["recipe — recipe=glob(*) is a sweep; add -m to run each of its points"]),
+        (
+            ["serve.port=1", "serve.port.x=2"],
+            ["serve.port.x — port was given a value of its own before; give one of the two"],
+        ),
+    ],
+)
+def test_words_that_cannot_be_read(words: list[str], told: list[str], cli: Callable[..., Answer]) -> None:
+    assert cli("plan", "recipe=internvl3", ON, *words).refusal == told
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        (
+            "hardware=glob(zz*)",
+            f"hardware — hardware=glob(zz*) matches nothing; choose one of: {HARDWARE.replace('auto, ', '')}",
+        ),
+        (
+            "serve.x=glob(*)",
+            "serve.x — glob takes the names of choices; "
+            "use it with recipe, hardware, engine, parallelism, validation, benchmark",
+        ),
+        (
+            "parallelism.tp=interval(1,2)",
+            "parallelism.tp — parallelism.tp=interval(1,2) has no points to run; list them: a,b or range(1,5)",
+        ),
+    ],
+)
+def test_sweeps_that_cannot_be_run(word: str, told: str, cli: Callable[..., Answer]) -> None:
+    words = [] if word.startswith("hardware") else [ON]
+    assert cli("plan", "-m", "recipe=internvl3", *words, word).refusal == [told]
+
+
+def test_a_word_nested_without_end_is_no_bug(cli: Callable[..., Answer]) -> None:
+    (told,) = cli("plan", "recipe=internvl3", ON, f"serve.x={'[' * 900}{']' * 900}").refusal
+    assert told.startswith("serve.x=[[[")
+    assert "this is not an override: maximum recursion depth exceeded" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "recipe — no recipe was named; choose one of: {recipes}"),
+        (["recipe=null"], "recipe — no recipe was named; choose one of: {recipes}"),
+        (["recipe="], "recipe — there is no recipe ''; choose one of: {recipes}"),
+        (["recipe=internvl"], "recipe — there is no recipe internvl; did you mean internvl3? There are: {recipes}"),
+        (["recipe=.."], "recipe — there is no recipe ..; choose one of: {recipes}"),
+        (["recipe=${x}"], "recipe — there is no recipe ${{x}}; choose one of: {recipes}"),
+        (["recipe=none.yaml"], "recipe — there is no file none.yaml; check the path"),
+        (["recipe=../none"], "recipe — there is no file ../none; check the path"),
+        (["recipe=/etc"], "recipe — there is no file /etc; check the path"),
+        (["recipe=./mine.yml"], "recipe — ./mine.yml is not the name of a recipe's file; let it end in .yaml"),
+    ],
+)
+def test_recipes_that_are_not_there(
+    words: list[str], told: str, cli: Callable[..., Answer], write: Callable[..., Path]
+) -> None:
+    write("mine.yml", "model: {id: m}\n")
+    assert cli("plan", ON, *words).refusal == [told.format(recipes=recipes())]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("hardware=a100x3", f"there is no hardware a100x3; did you mean a100x8? There are: {HARDWARE}"),
+        ("hardware=auot", f"there is no hardware auot; did you mean auto? There are: {HARDWARE}"),
+        ("hardware=", f"there is no hardware ''; choose one of: {HARDWARE}"),
+        ("engine=vlm", "there is no engine vlm; did you mean vllm? There are: attach, sim, vllm, vllm_cpu"),
+        ("parallelism=four", "there is no parallelism four; choose one of: recipe"),
+        ("validation=smok", "there is no validation smok; did you mean smoke? There are: none, recipe, smoke"),
+        ("benchmark=../none", "there is no benchmark ../none; did you mean none? There are: none, recipe, smoke"),
+    ],
+)
+def test_choices_that_are_not_there(word: str, told: str, cli: Callable[..., Answer]) -> None:
+    group = word.partition("=")[0]
+    words = [word] if group == "hardware" else [ON, word]
+    assert cli("plan", "recipe=internvl3", *words).refusal == [f"{group} — {told}"]
+
+
+def test_faults_of_words_choices_and_values_are_told_at_once(cli: Callable[..., Answer]) -> None:
+    answer = cli(
+        "plan", "recipe=internvl3", "hardware=a100x3", "validation=smok", "sve.port=1", "serve.port=99999", "x"
+    )
+    assert answer.refusal == [
+        f"sve.port — unknown key sve; did you mean serve? There are: {KEYS}",
+        *not_an_override("x", "missing EQUAL at '<EOF>'"),
+        "validation — there is no validation smok; did you mean smoke? There are: none, recipe, smoke",
+        f"hardware — there is no hardware a100x3; did you mean a100x8? There are: {HARDWARE}",
+        "serve.port — 99999 does not fit here; it should be less than or equal to 65535",
+    ]
+
+
+def test_an_unknown_recipe_is_told_with_the_other_unknown_choices(cli: Callable[..., Answer]) -> None:
+    assert cli("plan", "recipe=x", "engine=y", ON, "--config-dir", "nowhere").refusal == [
+        "--config-dir — there is no folder nowhere; check the path",
+        "engine — there is no engine y; choose one of: attach, sim, vllm, vllm_cpu",
+        f"recipe — there is no recipe x; choose one of: {recipes()}",
+    ]
+
+
+def test_typed_values_never_enter_hydra_and_points_with_the_same_choices_are_composed_once(
+    monkeypatch: pytest.MonkeyPatch, recipe: Callable[..., Path]
+) -> None:
+    recipe("")
+    seen: list[list[str]] = []
+
+    def spy(config: str, overrides: list[str], **kwargs: Any) -> Any:
+        seen.append(overrides)
+        return composed(config, overrides, **kwargs)
+
+    composed = compose.hydra_compose
+    monkeypatch.setattr(compose, "hydra_compose", spy)
+    words = ["recipe=mine", "hardware=a100x2", "serve.x=1,2,${oc.env:HOME}", "env.A='b'"]
+    assert len(prepare.plans(words, [], sweep=True, launching=False)) == 3
+    defaults = [
+        "benchmark='recipe'",
+        "hardware='a100x2'",
+        "parallelism='recipe'",
+        "recipe='mine'",
+        "validation='recipe'",
+    ]
+    assert seen == [defaults]
+
+
+@pytest.mark.parametrize("name", ["it's", "a,b", "a=b", "ä b", "a.b", "x-y_z", "1"])
+def test_names_of_recipes_may_hold_what_the_grammar_uses(name: str, recipe: Callable[..., Path]) -> None:
+    recipe("model: {id: found}\n", name)
+    quoted = name.replace("'", "\\'")
+    assert folded(f"recipe='{quoted}'", ON).values["model"]["id"] == "found"
+    assert folded(f"recipe='recipes/{quoted}.yaml'", ON).values["model"]["id"] == "found"
+
+
+def test_a_recipe_by_its_path_finds_its_parents_beside_it(
+    write: Callable[..., Path], cli: Callable[..., Answer]
+) -> None:
+    write("elsewhere/parent.yaml", "model: {id: parent}\n")
+    write("elsewhere/child.yaml", "defaults: [parent, _self_]\n")
+    write("recipes/parent.yaml", "model: {id: another}\n")
+    found = folded("recipe=elsewhere/child.yaml", ON)
+    assert (found.values["model"]["id"], str(found.origins["model.id"])) == ("parent", "elsewhere/parent.yaml:1")
+
+
+@pytest.mark.usefixtures("no_vllm")
+def test_an_own_recipe_goes_before_a_shipped_one_and_says_so(
+    recipe: Callable[..., Path], cli: Callable[..., Answer]
+) -> None:
+    recipe("summary: My own\nmodel: {id: own}\n", "internvl3")
+    page = cli("plan", "recipe=internvl3", ON).page
+    assert page.splitlines()[:3] == [
+        "# internvl3 on a100x2 (2 × A100-SXM4-40GB)",
+        "# My own",
+        "# note: recipe internvl3: recipes/internvl3.yaml is used instead of the shipped recipe of that name",
+    ]
+    assert "instead of the shipped" not in cli("plan", "recipe=internvl3-tiny", ON).page
+
+
+def test_a_config_dir_adds_hardware_and_recipes_before_the_shipped_ones(
+    write: Callable[..., Path], cli: Callable[..., Answer], tmp_path: Path
+) -> None:
+    write("my/hardware/lab.yaml", "# Lab\naccelerator: X\ncount: 4\nnodes: 1\n")
+    write("my/hardware/a100x2.yaml", "accelerator: Y\ncount: 3\nnodes: 1\n")
+    write("my/recipes/lab.yaml", "model: {id: lab}\n")
+    for name, hardware in (("lab", "4 × X"), ("a100x2", "3 × Y")):
+        page = cli("plan", "recipe=lab", f"hardware={name}", "--config-dir", "my", "engine.command=vllm").page
+        assert page.splitlines()[0] == f"# lab on {name} ({hardware})"
+    assert (
+        cli("plan", "recipe=lab", "hardware=labb", "--config-dir", "my")
+        .refusal[0]
+        .startswith("hardware — there is no hardware labb; did you mean lab? There are: a100-80gx1,")
+    )
+
+
+def test_a_config_dir_may_not_replace_our_own_configuration(
+    write: Callable[..., Path], cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", "/home/me/.config")
+    write("my/config.yaml", "")
+    assert cli("plan", "recipe=internvl3", ON, "--config-dir", "my").refusal == [
+        "my/config.yaml — a config.yaml here would replace our own; put defaults into "
+        "/home/me/.config/recipe-runner/config.yaml, and choices into my/hardware/NAME.yaml"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "count: [\n",
+            "configuration — while parsing a flow node expected the node content, but found '<stream end>' "
+            'in "{folder}/my/hardware/x.yaml", line 2, column 1; correct the file that it names',
+        ),
+        ("- a\n", "my/hardware/x.yaml:1 — this is not a mapping; write `key: value` lines"),
+        (
+            "defaults: [nope]\n",
+            "configuration — In 'hardware/x': Could not load 'hardware/nope'; correct the file that it names",
+        ),
+        (
+            "defaults: x\n",
+            "configuration — Invalid defaults list in 'hardware/x', defaults must be a list (got str); "
+            "correct the file that it names",
+        ),
+        (
+            "accelerator: ${oc.env:NO_SUCH}\ncount: 1\n",
+            "configuration — KeyError raised while resolving interpolation: "
+            "\"Environment variable 'NO_SUCH' not found\"; correct the file that it names",
+        ),
+        (
+            "accelerator: X\ncuont: 1\n",
+            "hardware.cuont (my/hardware/x.yaml:2) — unknown key cuont; did you mean count? There are: accelerator, "
+            "compute_capability, count, interconnect, memory_gib, nodes, nvml_names, sources",
+        ),
+        (
+            "accelerator: X\n",
+            "hardware.count (my/hardware/x.yaml) — this is missing; say how many devices the profile has",
+        ),
+    ],
+)
+def test_a_faulty_profile_of_a_person_is_told_in_words(
+    text: str, told: str, write: Callable[..., Path], cli: Callable[..., Answer], tmp_path: Path
+) -> None:
+    write("my/hardware/x.yaml", text)
+    answer = cli("plan", "recipe=internvl3-tiny", "hardware=x", "--config-dir", "my")
+    assert answer.refusal == [told.replace("{folder}", str(tmp_path))]
+
+
+def test_a_profile_that_inherits_from_itself_is_told_in_words(
+    write: Callable[..., Path], cli: Callable[..., Answer]
+) -> None:
+    write("my/hardware/x.yaml", "defaults: [x]\n")
+    (told,) = cli("plan", "recipe=internvl3", "hardware=x", "--config-dir", "my").refusal
+    assert told.startswith("configuration — maximum recursion depth exceeded")
+
+
+def test_cpu_brings_its_engine_and_a_typed_engine_wins(recipe: Callable[..., Path]) -> None:
+    recipe("")
+    space = Space()
+    chosen = [
+        compose.compose(Point({"recipe": "mine", "hardware": "cpu", **engine}, {}), space).choices["engine"]
+        for engine in ({}, {"engine": "vllm"}, {"engine": "sim"})
+    ]
+    assert chosen == ["vllm_cpu", "vllm", "sim"]
+
+
+def test_an_unknown_choice_is_composed_as_its_default_so_that_the_rest_can_be_judged(
+    recipe: Callable[..., Path],
+) -> None:
+    recipe("")
+    composed = compose.compose(Point({"recipe": "mine", "validation": "x"}, {}), Space())
+    assert composed.choices["validation"] == "recipe"
+    assert [fault.where for fault in composed.faults] == ["validation"]
+    with pytest.raises(RecipeError):
+        compose.compose(Point({"recipe": "unheard-of"}, {}), Space())

@@ -1,0 +1,179 @@
+"""The live view on a pseudo-terminal, and the closing table."""
+
+import contextlib
+import fcntl
+import io
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recipe_runner import console
+from tests.running import LIMIT_S, SMALL, Folder, fake, until
+
+HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
+
+
+class Terminal:
+    """recipe-run with a terminal of its own, as its standard error and the one that controls it."""
+
+    def __init__(self, folder: Path, *words: str, **env: str) -> None:
+        self.keyboard, self.side = pty.openpty()
+        self.before = termios.tcgetattr(self.side)
+        self.seen = ""
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "recipe_runner", *words],
+            cwd=folder,
+            stdin=self.side,
+            stdout=subprocess.DEVNULL,
+            stderr=self.side,
+            env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **env},
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.set_blocking(self.keyboard, False)
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        os.close(self.keyboard)
+        os.close(self.side)
+
+    def look(self) -> str:
+        with contextlib.suppress(BlockingIOError):
+            while part := os.read(self.keyboard, 65536):
+                self.seen += part.decode()
+        return self.seen
+
+    def wait(self) -> int:
+        until(lambda: (self.look(), self.popen.poll())[1] is not None, "end")
+        self.look()
+        return self.popen.wait(LIMIT_S)
+
+    @property
+    def text(self) -> str:
+        """What was shown, without colours and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.seen)
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Iterator[Folder]:
+    yield Folder(tmp_path)
+    Folder(tmp_path).assert_nothing_left()
+
+
+def test_a_live_view_while_it_runs_and_lines_that_stay(tmp_path: Path, left: Folder) -> None:
+    with Terminal(tmp_path, *SMALL, *fake("deaf")) as terminal:
+        until(lambda: "INFO loading weights" in terminal.look(), "last line of the log")
+        os.kill(left.pids()[0], signal.SIGKILL)
+        assert terminal.wait() == 3
+        assert termios.tcgetattr(terminal.side) == terminal.before
+    assert re.search(r"ready  \d+ s of at most 1800 s  \(all: \d+ s\)", terminal.text)
+    assert terminal.seen.count(HIDE) == terminal.seen.count(SHOW) == 1
+    assert f"small on cpu, into {left.report['folder']}" in terminal.text
+    after = terminal.seen[terminal.seen.index(SHOW) :]
+    assert "server — the server was killed by signal 9; see" in after
+
+
+def test_ctrl_c_on_the_terminal_reaches_only_us(tmp_path: Path, left: Folder) -> None:
+    with Terminal(tmp_path, *SMALL, *fake("bench-hangs")) as terminal:
+        until(lambda: "INFO measuring" in terminal.look() and (tmp_path / "in-bench").exists(), "benchmark")
+        assert "benchmarks load  0 s" in terminal.text
+        os.write(terminal.keyboard, b"\x03")
+        assert terminal.wait() == 130
+        assert termios.tcgetattr(terminal.side) == terminal.before
+    assert terminal.seen.count(HIDE) == terminal.seen.count(SHOW) == 1
+    assert left.report["verdict"] == "interrupted"
+    assert "passed      capital  'The capital of France is Paris.'" in terminal.text
+
+
+def test_a_lost_terminal_ends_the_run(tmp_path: Path, left: Folder) -> None:
+    """It takes the controlling terminal away; what is written from then on is an error."""
+    terminal = Terminal(tmp_path, *SMALL, *fake("deaf"))
+    with terminal:
+        until(lambda: terminal.look() and (tmp_path / "waited").exists(), "server")
+        os.close(terminal.side)
+        os.close(terminal.keyboard)
+        terminal.keyboard, terminal.side = pty.openpty()
+        assert terminal.popen.wait(LIMIT_S) == 130
+    assert left.report["verdict"] == "interrupted"
+    assert left.report["teardown"] == {"processes_left": 0, "port_free": True}
+
+
+def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path, left: Folder) -> None:
+    with Terminal(tmp_path, *SMALL, "engine=sim", "benchmark=none", TERM="dumb") as terminal:
+        assert terminal.wait() == 0
+    assert HIDE not in terminal.seen
+    assert re.search(r"^ +\d+\.\d s  ready\r$", terminal.text, re.MULTILINE)
+
+
+ITEM = {"uses": "x", "detail": "[red]as it is[/] :smile: \\", "seconds": 1.0}
+DOCUMENT: dict[str, Any] = {
+    **{"verdict": "passed", "folder": "runs/[b]/x", "expected": {}, "phases": [{"name": "a", "seconds": 1.25}] * 2},
+    **{"checks": [{"name": "capital", "verdict": "passed", **ITEM}], "benchmarks": []},
+    "teardown": {"processes_left": 0, "port_free": True},
+}
+METRICS = {"completed": 50, "duration": 1234.5, "p99_itl_ms": 0.125, "median_ttft_ms": 1000.0}
+BENCHMARK = {"name": "[guide]", "verdict": "measured", "metrics": METRICS, **ITEM}
+EXPECTED = {
+    **{"hardware": "2 × [A100]", "source": "https://example.org"},
+    "metrics": {"completed": {"value": 497.0, "unit": "requests"}, "failed": {"value": 1, "unit": "requests"}},
+}
+
+
+def closed(**changed: Any) -> str:
+    stream = io.StringIO()
+    console.closing(DOCUMENT | changed, stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("changed", "last"),
+    [
+        ({}, "passed in 2.5 s; 0 processes left; runs/[b]/x"),
+        ({"simulated": True}, "passed (simulated) in 2.5 s; 0 processes left; runs/[b]/x"),
+        (
+            {"verdict": "error", "teardown": {"processes_left": 2, "port_free": False}},
+            "error in 2.5 s; 2 processes left; the port is still in use; runs/[b]/x",
+        ),
+        (
+            {"verdict": "interrupted", "teardown": {"processes_left": 0, "port_free": None}},
+            "interrupted in 2.5 s; 0 processes left; runs/[b]/x",
+        ),
+    ],
+)
+def test_the_last_line(changed: dict[str, Any], last: str) -> None:
+    assert closed(**changed) == f"passed       capital [red]as it is[/] :smile: \\\n{last}\n"
+
+
+def test_figures_beside_those_that_were_reported() -> None:
+    text = closed(benchmarks=[BENCHMARK, BENCHMARK | {"name": "other", "metrics": {}}], expected={"[guide]": EXPECTED})
+    rows = [" ".join(re.split(r"\s*[│┃]\s*", line)).strip() for line in text.splitlines() if line[:1] in "│┃"]
+    assert rows == [
+        "metric measured reported",
+        "Successful requests 50 497",
+        "Benchmark duration (s) 1,234.50",
+        "Median TTFT (ms) 1,000",
+        "P99 ITL (ms) 0.12",
+    ]
+    assert text.startswith("[guide]")
+    assert "reported: 2 × [A100]; https://example.org" in text
+    assert "other" in text
+    assert "metric" not in text[text.index("example.org") :]
+
+
+def test_figures_that_nobody_reported() -> None:
+    text = closed(benchmarks=[BENCHMARK])
+    assert "measured" in text
+    assert "reported" not in text

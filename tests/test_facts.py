@@ -1,0 +1,272 @@
+"""What is asked of the machine: NVML, vLLM, ports, weights, a server to attach to."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from recipe_runner import facts, prepare
+from recipe_runner.engines import sim_server
+from recipe_runner.errors import RecipeError
+from recipe_runner.facts import Facts, gather, host
+from recipe_runner.schema import Request
+from tests.nvml import A100, Nvml, gpu
+
+DO = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"
+
+
+def asked(*words: str) -> Request:
+    return prepare.requested(["recipe=mine", *words], [])[1]
+
+
+def launching(*words: str) -> Facts:
+    return gather(asked("engine.command=sh", *words), host(), launching=True)
+
+
+def refused(*words: str) -> list[str]:
+    with pytest.raises(RecipeError) as error:
+        launching(*words)
+    return [str(fault) for fault in error.value.faults]
+
+
+@pytest.fixture(autouse=True)
+def mine(recipe: Callable[..., Path]) -> None:
+    recipe("model: {id: a/model}\nserve: {port: 0}\n")
+
+
+@pytest.fixture
+def busy_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_no_driver_is_no_gpu(nvml: Nvml) -> None:
+    here = host()
+    assert (here.gpus, here.driver) == ((), None)
+    assert here.cores == os.cpu_count()
+    assert here.memory_gib > 0
+    assert here.cpu
+    assert here.platform.startswith("Linux")
+
+
+def test_gpus_are_described_with_the_memory_that_is_usable(nvml: Nvml) -> None:
+    nvml.has(gpu(memory_gib=39.39, reserved_gib=0.61), gpu(used_gib=3.5))
+    here = host()
+    assert here.driver == "580.105.08"
+    assert [(g.id, g.uuid, g.name, g.compute_capability) for g in here.gpus] == [
+        ("0", "GPU-0a7b", A100, "8.0"),
+        ("1", "GPU-1a7b", A100, "8.0"),
+    ]
+    assert [(round(g.memory_gib, 2), g.used_gib) for g in here.gpus] == [(39.39, 0.5), (39.39, 3.5)]
+    assert nvml.open == 0, "NVML was not shut down"
+
+
+@pytest.mark.parametrize(
+    ("named", "ids"),
+    [
+        ("0,2", ["0", "2"]),
+        (" 2 , 0 ", ["2", "0"]),
+        ("GPU-1a7b,GPU-0", ["GPU-1a7b", "GPU-0"]),
+        ("1,7,0", ["1"]),
+        ("-1", []),
+        ("", []),
+    ],
+)
+def test_cuda_visible_devices_is_respected(
+    named: str, ids: list[str], nvml: Nvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml.has(gpu(), gpu(), gpu())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
+    assert [g.id for g in host().gpus] == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("processor: 0\nmodel name\t: A CPU @ 3 GHz\n", "A CPU @ 3 GHz"),
+        ("processor: 0\n", "machine"),
+        (None, "machine"),
+    ],
+)
+def test_the_name_of_the_cpu(text: str | None, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def path(_: str) -> Path:
+        return tmp_path / "cpuinfo"
+
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setattr(facts, "Path", path)
+    monkeypatch.setattr("platform.machine", lambda: "machine")
+    monkeypatch.setattr("platform.processor", lambda: "")
+    assert facts._cpu_name() == name
+
+
+def test_plans_ask_only_for_vllm_and_for_weights_that_are_named(nvml: Nvml, no_vllm: None, busy_port: int) -> None:
+    found = gather(asked("hardware=a100x2", f"serve.port={busy_port}"), host(), launching=False)
+    assert (found.devices, found.port, found.weights_gib) == (None, None, None)
+    assert found.warnings == (
+        "there is no vllm command here; `pip install recipe-runner[vllm]` on a GPU host, "
+        "`recipe-run setup cpu` without one, or set engine.command",
+    )
+
+
+def test_free_devices_are_taken(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml.has(gpu(used_gib=9), gpu(), gpu())
+    assert launching("hardware=a100x1").devices == ("1",)
+    assert launching("hardware=a100x2", "parallelism.tp=2").devices == ("1", "2")
+    assert launching("hardware=a100x1", "env.CUDA_VISIBLE_DEVICES='0'").devices == ("0",)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-2a7b,GPU-0a7b")
+    assert launching("hardware=a100x1").devices == ("GPU-2a7b",)
+
+
+def test_devices_in_use_are_refused_with_what_they_hold(nvml: Nvml) -> None:
+    nvml.has(gpu(used_gib=9), gpu(used_gib=1.25))
+    assert refused("hardware=a100x2", "parallelism.tp=2") == [
+        "hardware — 2 free GPUs are needed, and in use are 0 (9.0 GiB), 1 (1.2 GiB); "
+        "wait for them, or choose others with CUDA_VISIBLE_DEVICES"
+    ]
+
+
+def test_another_host_than_the_profile_says_is_refused_or_only_said(nvml: Nvml) -> None:
+    nvml.has(gpu("NVIDIA L4", 21.96))
+    what = "the profile says 2 × A100-SXM4-40GB, this host has 1 × NVIDIA L4"
+    assert refused("hardware=a100x2") == [f"hardware — {what}; {DO}"]
+    assert launching("hardware=a100x2", "preflight.host=warn").warnings == (what,)
+
+
+def test_simulated_and_attached_servers_need_no_hardware(nvml: Nvml) -> None:
+    found = gather(asked("hardware=a100x2", "engine=sim", "model.path=nowhere"), host(), launching=True)
+    assert found.warnings == ()
+
+
+def test_port_0_is_a_free_one(nvml: Nvml) -> None:
+    port = launching("hardware=cpu").port
+    assert port
+    with socket.socket() as probe:
+        probe.bind(("", port))
+    request = asked("hardware=cpu", "engine.command=sh")
+    assert gather(request, host(), launching=True, spare_port=lambda: 4711).port == 4711
+    assert launching("hardware=cpu", f"serve.port={port}").port is None
+
+
+def test_a_busy_port_is_refused_with_its_holder(nvml: Nvml, busy_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    do = "stop that, or take a free one with serve.port=0"
+    holder = f"{psutil.Process().name()} (pid {os.getpid()})"
+    words = ("hardware=cpu", f"serve.port={busy_port}")
+    assert refused(*words) == [f"serve.port — port {busy_port} is in use by {holder}; {do}"]
+
+    def denied(kind: str) -> list[Any]:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "net_connections", denied)
+    assert refused(*words) == [f"serve.port — port {busy_port} is in use; {do}"]
+    monkeypatch.setattr(psutil, "net_connections", lambda kind: [])
+    assert refused(*words) == [f"serve.port — port {busy_port} is in use; {do}"]
+
+
+def test_missing_weights_are_refused(nvml: Nvml, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert refused("hardware=cpu", "model.path=nowhere") == [
+        f"model.path — there is no folder {tmp_path}/nowhere; give the folder that holds config.json and the weights"
+    ]
+    assert refused("hardware=cpu", "model.path=empty") == [
+        f"model.path — {tmp_path}/empty has no config.json; give the folder of a transformers model"
+    ]
+
+
+def test_everything_that_keeps_a_run_from_starting_is_told_at_once(nvml: Nvml, busy_port: int, tmp_path: Path) -> None:
+    words = ["hardware=a100x2", "engine.command=no-such-vllm", "model.path=none", f"serve.port={busy_port}"]
+    assert [line.split(";")[0] for line in refused(*words)] == [
+        "engine.command — there is no command no-such-vllm",
+        f"model.path — there is no folder {tmp_path}/none",
+        f"serve.port — port {busy_port} is in use by {psutil.Process().name()} (pid {os.getpid()})",
+        "hardware — the profile says 2 × A100-SXM4-40GB, this host has no NVIDIA GPU",
+    ]
+
+
+def test_weights_are_weighed(nvml: Nvml, write: Callable[..., Path]) -> None:
+    write("weights/config.json", "{}")
+    assert launching("hardware=cpu", "model.path=weights").weights_gib is None
+    for name, mib in (("a.safetensors", 3), ("b.safetensors", 2)):
+        os.truncate(write(f"weights/{name}", ""), mib << 20)
+    assert launching("hardware=cpu", "model.path=weights").weights_gib == 0.005
+
+
+def test_weights_in_the_hub_cache_are_weighed_when_launching(
+    nvml: Nvml, monkeypatch: pytest.MonkeyPatch, write: Callable[..., Path]
+) -> None:
+    revision = "0123456789012345678901234567890123456789"
+    snapshot = write(f"hub/models--a--model/snapshots/{revision}/config.json", "{}").parent
+    write("hub/models--a--model/refs/main", revision)
+    os.truncate(write(str((snapshot / "model.safetensors").relative_to(Path.cwd())), ""), 1 << 30)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(Path("hub").resolve()))
+    assert launching("hardware=cpu").weights_gib == 1.0
+    assert launching("hardware=cpu", "model.revision=v2").weights_gib is None
+    assert launching("hardware=cpu", "model.id='not/a/hub/name'").weights_gib is None
+    assert gather(asked("hardware=cpu"), host(), launching=False).weights_gib is None
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[str], str]]:
+    """Start a server that says it serves a model; its address."""
+    running: list[sim_server.Server] = []
+
+    def serve(model: str) -> str:
+        server = sim_server.Server(("127.0.0.1", 0), model, [])
+        running.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield serve
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+def attaching(url: str) -> Facts:
+    return gather(asked("engine=attach", f"engine.url='{url}'"), host(), launching=True)
+
+
+def test_attaching_finds_the_server_and_launches_nothing(served: Callable[[str], str], no_vllm: None) -> None:
+    found = attaching(served("a/model"))
+    assert found.located.server == ()
+    assert found.port is None
+
+
+def test_attaching_to_a_server_with_another_model_is_refused(served: Callable[[str], str], no_vllm: None) -> None:
+    url = served("another")
+    with pytest.raises(RecipeError) as error:
+        attaching(url)
+    assert str(error.value) == (
+        f"engine.url — the server at {url} serves another, not a/model; "
+        "attach to another server, or say serve.served_model_name=another"
+    )
+
+
+def test_attaching_to_nothing_is_refused(no_vllm: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        with pytest.raises(RecipeError) as error:
+            attaching(url)
+    assert str(error.value) == (
+        f"engine.url — no server answers at {url}: /v1/models cannot be reached: [Errno 111] Connection refused; "
+        "start it, or correct the address"
+    )
+
+
+def test_attaching_to_a_server_without_models_is_refused(
+    served: Callable[[str], str], no_vllm: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recipe_runner.client.Client.models", lambda self: [])
+    with pytest.raises(RecipeError) as error:
+        attaching("http://127.0.0.1:1")
+    assert str(error.value) == (
+        "engine.url — the server at http://127.0.0.1:1 serves nothing, not a/model; check the server"
+    )

@@ -1,0 +1,50 @@
+"""Recipes by name: ./recipes before added folders before the shipped ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from recipe_runner import library
+from recipe_runner.paths import shipped
+
+SHIPPED = shipped("recipes").resolve()
+
+
+def test_folders_in_their_order(write: Callable[..., Path], tmp_path: Path) -> None:
+    write("recipes/a.yaml", "")
+    write("mine/recipes/a.yaml", "")
+    assert library.folders([Path("mine"), Path("nothing-there")]) == [
+        tmp_path / "recipes",
+        tmp_path / "mine" / "recipes",
+        SHIPPED,
+    ]
+
+
+def test_a_folder_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(SHIPPED.parent)
+    assert library.folders() == [SHIPPED]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../recipes/internvl3", "/etc/hosts", "none"])
+def test_find_never_leaves_the_folder(name: str) -> None:
+    assert library.find(name, [SHIPPED]) is None
+
+
+def test_first_folder_wins(recipe: Callable[..., Path]) -> None:
+    own = recipe("", "internvl3")
+    among = library.folders()
+    assert library.find("internvl3", among) == own
+    assert library.names(among)["internvl3"] == own
+    assert library.names(among)["internvl3-tiny"] == SHIPPED / "internvl3-tiny.yaml"
+    assert library.shadowed("internvl3", among) == SHIPPED / "internvl3.yaml"
+    assert library.shadowed("internvl3-tiny", among) is None
+    assert library.shadowed("unheard-of", among) is None
+
+
+def test_names_are_those_of_files(recipe: Callable[..., Path], tmp_path: Path) -> None:
+    recipe("")
+    (tmp_path / "recipes" / "folder.yaml").mkdir()
+    (tmp_path / "recipes" / "dangling.yaml").symlink_to("nowhere")
+    (tmp_path / "recipes" / "notes.txt").write_text("")
+    assert library.names([tmp_path / "recipes"]) == {"mine": tmp_path / "recipes" / "mine.yaml"}

@@ -1,0 +1,76 @@
+"""Plugins by name and by place."""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from recipe_runner import registry
+from recipe_runner.checks.models import Models
+from recipe_runner.errors import RecipeError
+
+CHECKS = "chat, completion, image, models"
+
+
+def test_every_entry_point_of_ours_loads_as_its_kind() -> None:
+    for kind, cls in registry.KINDS.items():
+        for name in registry.known(kind):
+            assert issubclass(registry.load(kind, name, "here"), cls)
+
+
+def test_a_plugin_by_its_place_is_found_in_the_current_folder(write: Callable[..., Path]) -> None:
+    write("my_place_checks.py", "from recipe_runner.api import Check\nclass Mine(Check):\n    word: str\n")
+    assert list(registry.load("checks", "my_place_checks:Mine", "here").model_fields) == ["uses", "word"]
+    assert registry.load("checks", "recipe_runner.checks.models:Models", "here") is Models
+
+
+@pytest.mark.parametrize(
+    ("uses", "told"),
+    [
+        ("xyz", f"there is no check xyz; choose one of: {CHECKS}"),
+        ("compleion", f"there is no check compleion; did you mean completion? There are: {CHECKS}"),
+        (None, f"`uses` is missing; name what it uses: {CHECKS}"),
+        (3, f"`uses` is missing; name what it uses: {CHECKS}"),
+        (
+            "no_such_module:Check",
+            "the check no_such_module:Check cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'; "
+            "correct the name, or the module",
+        ),
+        (
+            "recipe_runner.api:Chek",
+            "the check recipe_runner.api:Chek cannot be loaded: "
+            "AttributeError: module 'recipe_runner.api' has no attribute 'Chek'; correct the name, or the module",
+        ),
+        ("os:getcwd", "os:getcwd is not a Check; derive it from recipe_runner.api.Check"),
+        (
+            "recipe_runner.engines.sim:Sim",
+            "recipe_runner.engines.sim:Sim is not a Check; derive it from recipe_runner.api.Check",
+        ),
+        (
+            "my_broken_checks:Mine",
+            "the check my_broken_checks:Mine cannot be loaded: ValueError: broken at import; "
+            "correct the name, or the module",
+        ),
+    ],
+)
+def test_what_cannot_be_loaded_is_told_in_words(uses: object, told: str, write: Callable[..., Path]) -> None:
+    write("my_broken_checks.py", "raise ValueError('broken at import')\n")
+    with pytest.raises(RecipeError) as error:
+        registry.load("checks", uses, "validation.x")
+    assert str(error.value) == f"validation.x — {told}"
+
+
+def test_a_broken_installed_plugin_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(EntryPoint):
+        dist = SimpleNamespace(name="their-package")
+
+    point = Broken("theirs", "no_such_module:Check", "recipe_runner.checks")
+    monkeypatch.setattr(registry, "known", lambda kind: {"theirs": point})
+    with pytest.raises(RecipeError) as error:
+        registry.load("checks", "theirs", "validation.x")
+    assert str(error.value) == (
+        "validation.x — the check theirs of their-package cannot be loaded: "
+        "ModuleNotFoundError: No module named 'no_such_module'; correct the name, or the module"
+    )
