@@ -63,6 +63,13 @@ class Client:
         except (TypeError, KeyError) as exc:
             raise AnswerError("/v1/models answered without a list of models") from exc
 
+    def version(self) -> str | None:
+        """The version that the server says it is, if it says one."""
+        try:
+            return str(self._json("GET", "/version")["version"])
+        except (AnswerError, TypeError, KeyError):
+            return None
+
     def complete(self, prompt: str, **parameters: Any) -> Answer:
         """`/v1/completions`: the text that follows a prompt."""
         return self._generated("/v1/completions", {"prompt": prompt, **parameters}, lambda choice: choice["text"])

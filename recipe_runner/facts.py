@@ -22,13 +22,17 @@ WEIGHTS: Final = ("*.safetensors", "*.bin", "*.gguf")
 
 @dataclass(frozen=True)
 class Facts:
-    """What a plan needs to know of this machine. `weights_gib` is None where the weights are not here."""
+    """What a plan needs to know of this machine; None is what is not known.
+
+    `weights_gib` are those on this machine; `server_version` is what a server says that was attached to.
+    """
 
     host: Host
     located: Located
     devices: tuple[str, ...] | None = None
     port: int | None = None
     weights_gib: float | None = None
+    server_version: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -63,7 +67,8 @@ def gather(request: Request, here: Host, *, launching: bool, spare_port: Callabl
     local = bool(located.server)
     real = local and not request.engine.simulated
     faults = [*located.faults, *(_model_faults(request) if real else ())]
-    faults += _port_faults(request) if local else _url_faults(request)
+    version, more = (None, list(_port_faults(request))) if local else _attached(request)
+    faults += more
     different = mismatch(request.hardware, here) if real else None
     if different and request.preflight.host == "strict":
         do = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"
@@ -76,7 +81,7 @@ def gather(request: Request, here: Host, *, launching: bool, spare_port: Callabl
     if faults:
         raise RecipeError(*faults)
     port = spare_port() if local and request.address.port == 0 else None
-    return Facts(here, located, devices, port, weights, (different,) if different else ())
+    return Facts(here, located, devices, port, weights, version, (different,) if different else ())
 
 
 def _gpus() -> tuple[list[Gpu], str | None]:
@@ -183,20 +188,21 @@ def _port_faults(request: Request) -> Iterator[Fault]:
         yield Fault("serve.port", f"port {port} is in use{by}", "stop that, or take a free one with serve.port=0")
 
 
-def _url_faults(request: Request) -> Iterator[Fault]:
+def _attached(request: Request) -> tuple[str | None, list[Fault]]:
+    """The version of the server that is attached to, and what is wrong with it."""
     from recipe_runner.client import CONNECT_S, AnswerError, Client  # HTTP is 0.1 s that most plans do without
 
     url = str(getattr(request.engine, "url", ""))
     try:
         with Client(url, "", CONNECT_S) as client:
-            served = client.models()
+            served, version = client.models(), client.version()
     except AnswerError as exc:
-        yield Fault("engine.url", f"no server answers at {url}: {exc}", "start it, or correct the address")
-        return
-    if request.served_name not in served:
-        names = ", ".join(served)
-        do = f"attach to another server, or say serve.served_model_name={served[0]}" if served else "check the server"
-        yield Fault("engine.url", f"the server at {url} serves {names or 'nothing'}, not {request.served_name}", do)
+        return None, [Fault("engine.url", f"no server answers at {url}: {exc}", "start it, or correct the address")]
+    if request.served_name in served:
+        return version, []
+    names = ", ".join(served) or "nothing"
+    do = f"attach to another server, or say serve.served_model_name={served[0]}" if served else "check the server"
+    return version, [Fault("engine.url", f"the server at {url} serves {names}, not {request.served_name}", do)]
 
 
 def _holder(port: int) -> str | None:

@@ -17,6 +17,7 @@ from recipe_runner.schema import Hardware, Request
 
 PARALLEL_FLAGS: Final = {"tp": "tensor_parallel_size", "dp": "data_parallel_size", "pp": "pipeline_parallel_size"}
 OURS: Final = "recipe-runner"
+SIMULATED: Final = "simulated"  # what our simulated server gives as its version
 UNKNOWN_READY_S: Final = 1800.0
 ATTACHED_READY_S: Final = 60.0
 
@@ -56,7 +57,7 @@ class Plan:
 
     @property
     def simulated(self) -> bool:
-        return self.request.engine.simulated
+        return self.request.engine.simulated or self.facts.server_version == SIMULATED
 
     @property
     def attached(self) -> bool:
@@ -120,7 +121,9 @@ def plan(request: Request, facts: Facts) -> Plan:
 
     """
     attached = not facts.located.server
-    hardware = described(facts.host) if request.hardware_name == "host" and not attached else request.hardware
+    hardware = request.hardware
+    if request.hardware_name == "host" and not attached:
+        hardware = described(facts.host).model_copy(update=hardware.model_dump(exclude_defaults=True))
     faults = [] if attached else list(_fit(request, hardware))
     if faults:
         raise RecipeError(*faults)

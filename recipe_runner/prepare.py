@@ -40,7 +40,8 @@ def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launchi
             if unread:
                 continue  # it is not known on what hardware the rest should fit
             drawn = _planned(asked, here, spare_port, launching=launching and not faults)
-            made.append(replace(drawn, warnings=(*composed.warnings, *drawn.warnings)))
+            notes = (f"hardware=auto is {asked.hardware_name} here",) if _is_auto(point) and not drawn.attached else ()
+            made.append(replace(drawn, warnings=(*notes, *composed.warnings, *drawn.warnings)))
         except RecipeError as exc:
             faults |= dict.fromkeys(exc.faults)
     if faults:
@@ -90,9 +91,13 @@ def _asked(point: Point, space: Space, here: Host) -> tuple[Composed, Request]:
 
 def _resolved(point: Point, space: Space, here: Host) -> Point:
     """The point with `hardware=auto` replaced by a profile's name."""
-    if point.choices.get("hardware", "auto") != "auto":
+    if not _is_auto(point):
         return point
     if point.choices.get("engine") == HOSTLESS:
         return replace(point, choices={**point.choices, "hardware": "host"})
     profiles = {name: profile_facts(name, space) for name in space.names("hardware")} if here.gpus else {}
     return replace(point, choices={**point.choices, "hardware": match(here, profiles)})
+
+
+def _is_auto(point: Point) -> bool:
+    return point.choices.get("hardware", "auto") == "auto"

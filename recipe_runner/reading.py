@@ -31,6 +31,7 @@ ELSEWHERE: Final = {  # flags of vLLM that have a place of their own
     "model": "model.id",
     "revision": "model.revision",
 }
+OWN_FILES: Final = ("events", "plan", "report", "server")
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -141,6 +142,8 @@ class _Reader:
         name = key.rpartition(".")[2]
         if not re.fullmatch(r"\w[\w-]*", name):
             self.fault(key, "this cannot be a name", "use letters, digits, _ and -")
+        if kind == "benchmarks" and name in OWN_FILES:
+            self.fault(key, f"{name} is the name of a file of our own in the run folder", "choose another name")
         if "uses" not in block and siblings is not None and name not in others and others:
             self.fault(key, f"there is no {name} here, and a new one needs `uses`", choose(name, others))
             return cast(Plugin, None)

@@ -171,3 +171,14 @@ def test_a_proxy_from_the_environment_is_not_asked(server: Server, monkeypatch: 
     monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{free_port()}")
     with Client(server.url, "small", 5) as client:
         assert client.healthy()
+
+
+@pytest.mark.parametrize(
+    ("answer", "version"),
+    [((200, b'{"version": "0.25.1"}'), "0.25.1"), ((404, b"{}"), None), ((200, b"[]"), None), ((200, b"{}"), None)],
+)
+def test_the_version_is_what_the_server_says(
+    server: Server, client: Client, answer: tuple[int, bytes], version: str | None
+) -> None:
+    server.answer = answer
+    assert client.version() == version

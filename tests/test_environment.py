@@ -19,6 +19,7 @@ def planned(recipe: Path, client: tuple[str, ...] | None, *, simulated: bool = F
         target=SimpleNamespace(client=client),
         request=SimpleNamespace(recipe_file=recipe),
         simulated=simulated,
+        attached=False,
     )
 
 
@@ -83,3 +84,10 @@ def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(environment.subprocess, "run", fail)
     assert environment.describe(planned(tmp_path / "small.yaml", None))["git_commit"] is None
+
+
+def test_an_attached_server_says_its_own_version(tmp_path: Path) -> None:
+    plan = planned(tmp_path / "small.yaml", (script(tmp_path, b"#!HERE/bin/python\n"),))
+    plan.attached, plan.facts.server_version = True, "0.25.1"
+    described = environment.describe(plan)
+    assert (described["vllm"], described["torch"]) == ("0.25.1", None)

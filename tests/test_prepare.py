@@ -31,6 +31,11 @@ def test_auto_is_the_profile_that_this_host_is(
     nvml.gpus = gpus
     (plan,) = planned("recipe=mine", *words)
     assert plan.request.hardware_name == name
+    assert plan.warnings[0] == f"hardware=auto is {name} here"
+
+
+def test_a_named_profile_needs_no_note(nvml: Nvml, no_vllm: None) -> None:
+    assert not any("auto" in warning for warning in planned("recipe=mine", "hardware=a100x2")[0].warnings)
 
 
 def test_auto_sees_only_visible_gpus(nvml: Nvml, no_vllm: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def test_attached_to_a_server_that_stays_as_it_is(tmp_path: Path, capsys: pytest
     assert folder.verdicts == {"capital": "passed", "another": "passed", "load": "measured"}
     assert not (folder.run / "server.log").exists()
     assert (folder.plan["processes"], folder.plan["hardware"]) == ([], None)
-    assert capsys.readouterr().err.startswith(f"small on {url}, into runs/small/attached/")
+    assert capsys.readouterr().err.startswith(f"small on {url} (simulated), into runs/small/attached/")
 
 
 def test_attached_without_vllm_the_benchmark_is_skipped(tmp_path: Path) -> None:
