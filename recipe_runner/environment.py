@@ -14,7 +14,8 @@ from recipe_runner.plan import Plan
 def describe(plan: Plan) -> dict[str, Any]:
     """The environment of a run; what is not known is null. Imports nothing of vLLM: reads what is installed."""
     host = plan.facts.host
-    versions = {"vllm": plan.facts.server_version} if plan.attached else _versions(plan.target.client)
+    attached = plan.facts.attached
+    versions = {"vllm": attached.version} if attached else _versions(plan.target.client)
     return {
         "recipe_runner": __version__,
         "vllm": "simulated" if plan.simulated else versions.get("vllm"),

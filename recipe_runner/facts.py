@@ -3,7 +3,7 @@
 import os
 import platform
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -11,8 +11,7 @@ from typing import Any, Final
 import psutil
 
 from recipe_runner.api import Located
-from recipe_runner.errors import Fault, RecipeError
-from recipe_runner.hardware import BUSY_GIB, Gpu, Host, free, mismatch
+from recipe_runner.hardware import Gpu, Host, free
 from recipe_runner.process import port_free
 from recipe_runner.schema import Request
 
@@ -21,19 +20,32 @@ WEIGHTS: Final = ("*.safetensors", "*.bin", "*.gguf")
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a plan needs to know of this machine; None is what is not known.
+class Attached:
+    """A server that runs already: the names it serves, its version; or why it does not answer."""
 
-    `weights_gib` are those on this machine; `server_version` is what a server says that was attached to.
+    names: tuple[str, ...] = ()
+    version: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a plan needs to know of this machine; None is what is not known, or was not asked.
+
+    `launching`: the plan is about to run, so everything was asked. `devices` are those to use, None if too few are
+    free. `port` is the one found for `serve.port=0`; `port_holder` who has the one that was named. `weights_gib` are
+    those on this machine.
     """
 
     host: Host
     located: Located
+    launching: bool = False
     devices: tuple[str, ...] | None = None
     port: int | None = None
+    port_holder: str | None = None
     weights_gib: float | None = None
-    server_version: str | None = None
-    warnings: tuple[str, ...] = ()
+    model_fault: str | None = None
+    attached: Attached | None = None
 
 
 def host() -> Host:
@@ -51,37 +63,21 @@ def free_port() -> int:
 
 
 def gather(request: Request, here: Host, *, launching: bool, spare_port: Callable[[], int] = free_port) -> Facts:
-    """The facts of one request; with `launching`, what would keep it from starting is refused, all of it at once.
-
-    `spare_port` gives the port for `serve.port=0`.
-
-    Raises:
-        RecipeError: vLLM is missing, the port is busy, the host is not what the profile says, there are no weights.
-
-    """
+    """The facts of one request; `launching` asks what only a run needs, `spare_port` gives that for `serve.port=0`."""
     located = request.engine.locate()
-    weights = _weights_gib(request, ask_hub_cache=launching)
+    facts = Facts(here, located, launching, weights_gib=_weights_gib(request, ask_hub_cache=launching))
     if not launching:
-        notes = tuple(f"{fault.what}; {fault.do}" for fault in located.faults)
-        return Facts(here, located, weights_gib=weights, warnings=notes)
-    local = bool(located.server)
-    real = local and not request.engine.simulated
-    faults = [*located.faults, *(_model_faults(request) if real else ())]
-    version, more = (None, list(_port_faults(request))) if local else _attached(request)
-    faults += more
-    different = mismatch(request.hardware, here) if real else None
-    if different and request.preflight.host == "strict":
-        do = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"
-        faults.append(Fault("hardware", different, do))
-    devices = _devices(request, here) if real and not different else None
-    world = request.parallelism.world
-    if real and not different and request.hardware.accelerator != "cpu" and devices is None and world <= len(here.gpus):
-        what = f"{world} free GPUs are needed, and in use are {_in_use(here)}"
-        faults.append(Fault("hardware", what, "wait for them, or choose others with CUDA_VISIBLE_DEVICES"))
-    if faults:
-        raise RecipeError(*faults)
-    port = spare_port() if local and request.address.port == 0 else None
-    return Facts(here, located, devices, port, weights, version, (different,) if different else ())
+        return facts
+    if not located.server:
+        return replace(facts, attached=_attached(request))
+    real = not request.engine.simulated
+    return replace(
+        facts,
+        devices=_devices(request, here) if real else None,
+        port=spare_port() if request.address.port == 0 else None,
+        port_holder=_port_holder(request),
+        model_fault=_model_fault(request) if real else None,
+    )
 
 
 def _gpus() -> tuple[list[Gpu], str | None]:
@@ -143,11 +139,6 @@ def _devices(request: Request, here: Host) -> tuple[str, ...] | None:
     return free(here, count)
 
 
-def _in_use(here: Host) -> str:
-    used = [f"{gpu.id} ({gpu.used_gib:.1f} GiB)" for gpu in here.gpus if gpu.used_gib >= BUSY_GIB]
-    return ", ".join(used) or "none"
-
-
 def _weights_gib(request: Request, *, ask_hub_cache: bool) -> float | None:
     folder = Path(request.model.path) if request.model.path else None
     if folder is None and ask_hub_cache:
@@ -169,40 +160,30 @@ def _cached_snapshot(model: str, revision: str | None) -> Path | None:
         return None
 
 
-def _model_faults(request: Request) -> Iterator[Fault]:
+def _model_fault(request: Request) -> str | None:
+    """What is wrong with the model's folder, if one was named."""
     path = request.model.path
-    if path is None:
-        return
-    where = request.folded.where("model.path")
-    if not Path(path).is_dir():
-        yield Fault(where, f"there is no folder {path}", "give the folder that holds config.json and the weights")
-    elif not (Path(path) / "config.json").is_file():
-        yield Fault(where, f"{path} has no config.json", "give the folder of a transformers model")
+    if path is not None and not Path(path).is_dir():
+        return f"there is no folder {path}"
+    if path is not None and not (Path(path) / "config.json").is_file():
+        return f"{path} has no config.json"
+    return None
 
 
-def _port_faults(request: Request) -> Iterator[Fault]:
+def _port_holder(request: Request) -> str | None:
+    """Who listens where the server should; empty if that cannot be known."""
     host, port = request.address.host, request.address.port
-    if port and not port_free(host, port):
-        holder = _holder(port)
-        by = f" by {holder}" if holder else ""
-        yield Fault("serve.port", f"port {port} is in use{by}", "stop that, or take a free one with serve.port=0")
+    return None if port == 0 or port_free(host, port) else _holder(port) or ""
 
 
-def _attached(request: Request) -> tuple[str | None, list[Fault]]:
-    """The version of the server that is attached to, and what is wrong with it."""
+def _attached(request: Request) -> Attached:
     from recipe_runner.client import CONNECT_S, AnswerError, Client  # HTTP is 0.1 s that most plans do without
 
-    url = str(getattr(request.engine, "url", ""))
     try:
-        with Client(url, "", CONNECT_S) as client:
-            served, version = client.models(), client.version()
+        with Client(str(getattr(request.engine, "url", "")), "", CONNECT_S) as client:
+            return Attached(tuple(client.models()), client.version())
     except AnswerError as exc:
-        return None, [Fault("engine.url", f"no server answers at {url}: {exc}", "start it, or correct the address")]
-    if request.served_name in served:
-        return version, []
-    names = ", ".join(served) or "nothing"
-    do = f"attach to another server, or say serve.served_model_name={served[0]}" if served else "check the server"
-    return version, [Fault("engine.url", f"the server at {url} serves {names}, not {request.served_name}", do)]
+        return Attached(error=str(exc))
 
 
 def _holder(port: int) -> str | None:

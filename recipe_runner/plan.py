@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from recipe_runner.api import Benchmark, Check, Target
-from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.errors import RecipeError
 from recipe_runner.facts import Facts
 from recipe_runner.hardware import described
 from recipe_runner.layers import Origin
 from recipe_runner.paths import short
+from recipe_runner.preflight import Finding, findings
 from recipe_runner.process import words
 from recipe_runner.schema import Hardware, Request
 
@@ -57,7 +58,9 @@ class Plan:
 
     @property
     def simulated(self) -> bool:
-        return self.request.engine.simulated or self.facts.server_version == SIMULATED
+        return self.request.engine.simulated or (
+            self.facts.attached is not None and self.facts.attached.version == SIMULATED
+        )
 
     @property
     def attached(self) -> bool:
@@ -117,16 +120,14 @@ def plan(request: Request, facts: Facts) -> Plan:
     """The plan for a request on this machine.
 
     Raises:
-        RecipeError: the parallelism does not fit the hardware.
+        RecipeError: something speaks against it; all of it at once.
 
     """
     attached = not facts.located.server
     hardware = request.hardware
     if request.hardware_name == "host" and not attached:
         hardware = described(facts.host).model_copy(update=hardware.model_dump(exclude_defaults=True))
-    faults = [] if attached else list(_fit(request, hardware))
-    if faults:
-        raise RecipeError(*faults)
+    notes = _judged(request, facts, hardware)
     flags = _flags(request, facts)
     env = {} if attached else _env(request, facts, hardware)
     model = request.model.path or request.model.id
@@ -143,22 +144,26 @@ def plan(request: Request, facts: Facts) -> Plan:
         url=url,
         ready_s=_ready_s(request, facts),
         provenance={} if attached else provenance | env,
-        warnings=(*facts.warnings, *(() if attached else _idle(request, hardware))),
+        warnings=(*notes, *(() if attached else _idle(request, hardware))),
         facts=facts,
     )
 
 
-def _fit(request: Request, hardware: Hardware) -> Iterator[Fault]:
-    parallelism, count = request.parallelism, hardware.count
-    if count is None and request.hardware_name != "host":
-        yield Fault(request.folded.where("hardware.count"), "this is missing", "say how many devices the profile has")
-    elif count is None:
-        do = "name the hardware to plan for, such as hardware=a100x2, or use hardware=cpu"
-        yield Fault("hardware", "there is no NVIDIA GPU here", do)
-    elif parallelism.world > count:
-        parts = " × ".join(f"{key}={value}" for key, value in parallelism.model_dump().items() if value > 1)
-        what = f"{parts} takes {parallelism.world} devices, {request.hardware_name} has {count}"
-        yield Fault("parallelism", what, f"make tp × dp × pp at most {count}, or name larger hardware")
+def _judged(request: Request, facts: Facts, hardware: Hardware) -> tuple[str, ...]:
+    """What is only said of everything that speaks against the plan; the rest is refused."""
+    found = list(findings(request, facts, hardware))
+    noted = [finding for finding in found if _level(finding, request, facts) == "warn"]
+    if faults := [finding.fault for finding in found if finding not in noted]:
+        raise RecipeError(*faults)
+    return tuple(finding.note() for finding in noted)
+
+
+def _level(finding: Finding, request: Request, facts: Facts) -> str:
+    if finding.kind == "fit":
+        return "strict"
+    if not facts.launching:
+        return "warn"
+    return request.preflight.host if finding.kind == "host" else "strict"
 
 
 def _idle(request: Request, hardware: Hardware) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """From words to plans: host facts, compose, fold, check, ask, plan; for every verb that takes a recipe."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from recipe_runner.compose import Composed, Point, compose, points
-from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.errors import RecipeError
 from recipe_runner.facts import free_port, gather, host
 from recipe_runner.hardware import Host, match, profile_facts
 from recipe_runner.layers import fold
@@ -39,7 +39,8 @@ def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launchi
             composed, asked = _asked(point, space, here)
             if unread:
                 continue  # it is not known on what hardware the rest should fit
-            drawn = _planned(asked, here, spare_port, launching=launching and not faults)
+            facts = gather(asked, here, launching=launching and not faults, spare_port=spare_port)
+            drawn = plan(asked, facts)
             notes = (f"hardware=auto is {asked.hardware_name} here",) if _is_auto(point) and not drawn.attached else ()
             made.append(replace(drawn, warnings=(*notes, *composed.warnings, *drawn.warnings)))
         except RecipeError as exc:
@@ -60,22 +61,6 @@ def requested(words: list[str], config_dirs: Iterable[Path]) -> tuple[Composed, 
     if unread:
         raise RecipeError(*unread)
     return asked
-
-
-def _planned(asked: Request, here: Host, spare_port: Callable[[], int], *, launching: bool) -> Plan:
-    """The plan, or what this machine lacks and what does not fit, at once."""
-    faults: tuple[Fault, ...] = ()
-    try:
-        facts = gather(asked, here, launching=launching, spare_port=spare_port)
-    except RecipeError as exc:
-        facts, faults = gather(asked, here, launching=False), exc.faults
-    try:
-        drawn = plan(asked, facts)
-    except RecipeError as exc:
-        raise RecipeError(*faults, *exc.faults) from None
-    if faults:
-        raise RecipeError(*faults)
-    return drawn
 
 
 def _asked(point: Point, space: Space, here: Host) -> tuple[Composed, Request]:

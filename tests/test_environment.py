@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from recipe_runner import __version__, environment
+from recipe_runner.facts import Attached
 from recipe_runner.hardware import Gpu, Host
 
 GPU = Gpu("0", "GPU-1", "NVIDIA L4", 22.0, 0.0, "8.9")
@@ -15,11 +16,10 @@ GPU = Gpu("0", "GPU-1", "NVIDIA L4", 22.0, 0.0, "8.9")
 def planned(recipe: Path, client: tuple[str, ...] | None, *, simulated: bool = False) -> Any:
     recipe.write_text("summary: x\n")
     return SimpleNamespace(
-        facts=SimpleNamespace(host=Host((GPU, GPU), "580.1", "A CPU", 4, 16.0, "Linux-6")),
+        facts=SimpleNamespace(host=Host((GPU, GPU), "580.1", "A CPU", 4, 16.0, "Linux-6"), attached=None),
         target=SimpleNamespace(client=client),
         request=SimpleNamespace(recipe_file=recipe),
         simulated=simulated,
-        attached=False,
     )
 
 
@@ -88,6 +88,6 @@ def test_without_git_there_is_no_commit(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_an_attached_server_says_its_own_version(tmp_path: Path) -> None:
     plan = planned(tmp_path / "small.yaml", (script(tmp_path, b"#!HERE/bin/python\n"),))
-    plan.attached, plan.facts.server_version = True, "0.25.1"
+    plan.facts.attached = Attached(("small",), "0.25.1")
     described = environment.describe(plan)
     assert (described["vllm"], described["torch"]) == ("0.25.1", None)

@@ -13,7 +13,8 @@ import pytest
 from recipe_runner import facts, prepare
 from recipe_runner.engines import sim_server
 from recipe_runner.errors import RecipeError
-from recipe_runner.facts import Facts, gather, host
+from recipe_runner.facts import Attached, Facts, gather, host
+from recipe_runner.plan import Plan
 from recipe_runner.schema import Request
 from tests.nvml import A100, Nvml, gpu
 
@@ -30,7 +31,7 @@ def launching(*words: str) -> Facts:
 
 def refused(*words: str) -> list[str]:
     with pytest.raises(RecipeError) as error:
-        launching(*words)
+        prepare.plans(["recipe=mine", "engine.command=sh", *words], [], sweep=False, launching=True)
     return [str(fault) for fault in error.value.faults]
 
 
@@ -110,9 +111,10 @@ def test_the_name_of_the_cpu(text: str | None, name: str, monkeypatch: pytest.Mo
 def test_plans_ask_only_for_vllm_and_for_weights_that_are_named(nvml: Nvml, no_vllm: None, busy_port: int) -> None:
     found = gather(asked("hardware=a100x2", f"serve.port={busy_port}"), host(), launching=False)
     assert (found.devices, found.port, found.weights_gib) == (None, None, None)
-    assert found.warnings == (
+    (plan,) = prepare.plans(["recipe=mine", "hardware=a100x2"], [], sweep=False, launching=False)
+    assert plan.warnings[0] == (
         "there is no vllm command here; `pip install recipe-runner[vllm]` on a GPU host, "
-        "`recipe-run setup cpu` without one, or set engine.command",
+        "`recipe-run setup cpu` without one, or set engine.command"
     )
 
 
@@ -137,12 +139,13 @@ def test_another_host_than_the_profile_says_is_refused_or_only_said(nvml: Nvml) 
     nvml.has(gpu("NVIDIA L4", 21.96))
     what = "the profile says 2 × A100-SXM4-40GB, this host has 1 × NVIDIA L4"
     assert refused("hardware=a100x2") == [f"hardware — {what}; {DO}"]
-    assert launching("hardware=a100x2", "preflight.host=warn").warnings == (what,)
+    words = ["recipe=mine", "engine.command=sh", "hardware=a100x2", "parallelism.tp=2", "preflight.host=warn"]
+    assert prepare.plans(words, [], sweep=False, launching=True)[0].warnings == (f"{what}; {DO}",)
 
 
 def test_simulated_and_attached_servers_need_no_hardware(nvml: Nvml) -> None:
     found = gather(asked("hardware=a100x2", "engine=sim", "model.path=nowhere"), host(), launching=True)
-    assert found.warnings == ()
+    assert (found.devices, found.model_fault) == (None, None)
 
 
 def test_port_0_is_a_free_one(nvml: Nvml) -> None:
@@ -173,10 +176,12 @@ def test_a_busy_port_is_refused_with_its_holder(nvml: Nvml, busy_port: int, monk
 def test_missing_weights_are_refused(nvml: Nvml, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     assert refused("hardware=cpu", "model.path=nowhere") == [
-        f"model.path — there is no folder {tmp_path}/nowhere; give the folder that holds config.json and the weights"
+        f"model.path — there is no folder {tmp_path}/nowhere; "
+        "give the folder of a transformers model, with its config.json"
     ]
     assert refused("hardware=cpu", "model.path=empty") == [
-        f"model.path — {tmp_path}/empty has no config.json; give the folder of a transformers model"
+        f"model.path — {tmp_path}/empty has no config.json; "
+        "give the folder of a transformers model, with its config.json"
     ]
 
 
@@ -229,14 +234,15 @@ def served() -> Iterator[Callable[[str], str]]:
         server.server_close()
 
 
-def attaching(url: str) -> Facts:
-    return gather(asked("engine=attach", f"engine.url='{url}'"), host(), launching=True)
+def attaching(url: str) -> Plan:
+    return prepare.plans(["recipe=mine", "engine=attach", f"engine.url='{url}'"], [], sweep=False, launching=True)[0]
 
 
 def test_attaching_finds_the_server_and_launches_nothing(served: Callable[[str], str], no_vllm: None) -> None:
-    found = attaching(served("a/model"))
-    assert found.located.server == ()
-    assert found.port is None
+    plan = attaching(served("a/model"))
+    assert plan.commands == ()
+    assert plan.facts.attached == Attached(("a/model",), "simulated")
+    assert plan.simulated
 
 
 def test_attaching_to_a_server_with_another_model_is_refused(served: Callable[[str], str], no_vllm: None) -> None:

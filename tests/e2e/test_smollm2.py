@@ -33,5 +33,5 @@ def test_without_them_it_is_refused(tmp_path: Path) -> None:
     assert run.end() == 2
     assert run.told == (
         "recipe-run: model.path — there is no folder /no/such/folder; "
-        "give the folder that holds config.json and the weights\n"
+        "give the folder of a transformers model, with its config.json\n"
     )
