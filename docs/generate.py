@@ -46,7 +46,8 @@ class Offer:
     def notes(self) -> tuple[str, ...]:
         """What the plan remarks; not what it remarks about this machine."""
         assert self.plan is not None
-        return tuple(note for note in self.plan.warnings if note not in self.plan.facts.warnings)
+        ours = {f"{fault.what}; {fault.do}" for fault in self.plan.facts.located.faults}
+        return tuple(note for note in self.plan.warnings if note not in ours)
 
 
 def main() -> int:
