@@ -11,7 +11,7 @@ from typing import Final, NoReturn
 
 from recipe_runner.errors import Fault, Interrupted, RecipeError, choose
 
-VERBS: Final = ("run", "plan", "serve", "list", "show", "setup")
+VERBS: Final = ("run", "plan", "serve", "list", "show", "setup", "doctor")
 TAKES_OVERRIDES: Final = ("run", "plan", "serve", "show")
 
 

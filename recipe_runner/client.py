@@ -1,5 +1,6 @@
 """The OpenAI-compatible API of a server, as far as checks need it."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import httpx  # 0.2 s, so it is imported only where a client is made
 
 CONNECT_S: Final = 3.0
+KEY: Final = "VLLM_API_KEY"  # vLLM's own variable: a server that inherits it asks for the key
 
 
 class AnswerError(Exception):
@@ -35,8 +37,10 @@ class Client:
 
         self.url, self.model, self.timeout_s = url, model, timeout_s
         timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
+        key = os.environ.get(KEY)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         # a proxy from the environment must not stand between us and a server on this host
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False, headers=headers)
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,8 @@ from recipe_runner.api import Outcome
 from recipe_runner.paths import short
 from recipe_runner.plan import Plan
 from recipe_runner.report import Record
-from recipe_runner.server import last_line
+from recipe_runner.serverlog import last_line
+from recipe_runner.serving import GIB
 
 COLOURS: Final = {
     **dict.fromkeys(("passed", "measured"), "green"),
@@ -75,6 +76,7 @@ class Screen:
         self._live: Live | None = None
         self._start = self._phase_start = time.monotonic()
         self._ready_s = 0.0
+        self._tenth = -1
         self._phase = self._doing = ""
         self._log: Path | None = None
 
@@ -105,6 +107,14 @@ class Screen:
     def item(self, name: str, outcome: Outcome) -> None:
         line = Text.assemble(self._elapsed(), "  ", (f"{outcome.verdict:<12}", COLOURS[outcome.verdict]), f"{name}  ")
         self._say(line.append(outcome.detail, style="dim"))
+
+    def fetched(self, done: int, total: int) -> None:
+        """How much of the weights is here; on what is not a terminal, a line for each tenth."""
+        self._doing = f"{done / GIB:.2f} of {total / GIB:.2f} GiB"
+        tenth = 10 * done // total if total else 10
+        if self._live is None and tenth != self._tenth:
+            self._say(f"{self._elapsed()}  fetched {self._doing}")
+        self._tenth = tenth
 
     def note(self, text: str) -> None:
         self._say(Text(f"{self._elapsed()}  {text}", style="yellow"))

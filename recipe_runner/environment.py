@@ -2,24 +2,24 @@
 
 import hashlib
 import platform
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 from recipe_runner import __version__
 from recipe_runner.plan import Plan
+from recipe_runner.versions import versions
 
 
 def describe(plan: Plan) -> dict[str, Any]:
     """The environment of a run; what is not known is null. Imports nothing of vLLM: reads what is installed."""
     host = plan.facts.host
     attached = plan.facts.attached
-    versions = {"vllm": attached.version} if attached else _versions(plan.target.client)
+    found = {"vllm": attached.version} if attached else versions(plan.target.client)
     return {
         "recipe_runner": __version__,
-        "vllm": "simulated" if plan.simulated else versions.get("vllm"),
-        "torch": versions.get("torch"),
+        "vllm": "simulated" if plan.simulated else found.get("vllm"),
+        "torch": found.get("torch"),
         "driver": host.driver,
         "gpus": [gpu.name for gpu in host.gpus],
         "cpu": f"{host.cpu} ({host.cores} cores)",
@@ -29,27 +29,6 @@ def describe(plan: Plan) -> dict[str, Any]:
         "recipe_sha256": hashlib.sha256(plan.request.recipe_file.read_bytes()).hexdigest(),
         "git_commit": _commit(plan.request.recipe_file.parent),
     }
-
-
-def _versions(client: tuple[str, ...] | None) -> dict[str, str]:
-    """The versions of vllm and torch beside the Python that the vLLM command starts."""
-    command = shutil.which(client[0]) if client else None
-    if command is None:
-        return {}
-    try:
-        with Path(command).open("rb") as script:
-            first = script.readline(512).decode(errors="replace")
-    except OSError:
-        return {}
-    interpreter = first.removeprefix("#!").split()
-    if not (first.startswith("#!") and interpreter):
-        return {}
-    prefix = Path(interpreter[0]).parent.parent
-    found = {}
-    for info in prefix.glob("lib/python3*/site-packages/*.dist-info"):
-        name, _, version = info.name.removesuffix(".dist-info").partition("-")
-        found[name] = version
-    return found
 
 
 def _commit(folder: Path) -> str | None:

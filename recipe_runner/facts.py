@@ -3,20 +3,25 @@
 import os
 import platform
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
 from recipe_runner.api import Located
-from recipe_runner.hardware import Gpu, Host, free
+from recipe_runner.errors import Fault
+from recipe_runner.flags import options
+from recipe_runner.hardware import Gpu, Host, idle
 from recipe_runner.process import port_free
-from recipe_runner.schema import Request
+from recipe_runner.schema import ModelFacts, Request
+from recipe_runner.secrets import exposed, inherited, may_send_key
+from recipe_runner.versions import versions
+from recipe_runner.weights import Problem, cached, missing_bytes, of_folder, room
 
 GIB: Final = 1 << 30
-WEIGHTS: Final = ("*.safetensors", "*.bin", "*.gguf")
+HUB_S: Final = 2.4  # so that a person waits at most 3 s in all
 
 
 @dataclass(frozen=True)
@@ -26,25 +31,31 @@ class Attached:
     names: tuple[str, ...] = ()
     version: str | None = None
     error: str | None = None
+    refused: Fault | None = None
 
 
 @dataclass(frozen=True)
 class Facts:
     """What a plan needs to know of this machine; None is what is not known, or was not asked.
 
-    `launching`: the plan is about to run, so everything was asked. `devices` are those to use, None if too few are
-    free. `port` is the one found for `serve.port=0`; `port_holder` who has the one that was named. `weights_gib` are
-    those on this machine.
+    `launching`: the plan is about to run, so everything was asked. `environ` are the inherited variables that matter,
+    masked; `options` the flags that the installed vLLM knows; `devices` those that a run may use. `port` is the one
+    found for `serve.port=0`; `port_holder` who has the one that was named. `to_fetch` are bytes of weights that are
+    not here yet; `exposed` is what to say of a server that is open to all.
     """
 
     host: Host
     located: Located
     launching: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
+    options: frozenset[str] | None = None
     devices: tuple[str, ...] | None = None
     port: int | None = None
     port_holder: str | None = None
-    weights_gib: float | None = None
-    model_fault: str | None = None
+    model: ModelFacts | None = None
+    model_problem: Problem | None = None
+    to_fetch: int | None = None
+    exposed: str | None = None
     attached: Attached | None = None
 
 
@@ -62,21 +73,34 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def gather(request: Request, here: Host, *, launching: bool, spare_port: Callable[[], int] = free_port) -> Facts:
-    """The facts of one request; `launching` asks what only a run needs, `spare_port` gives that for `serve.port=0`."""
+def gather(
+    request: Request,
+    here: Host,
+    *,
+    launching: bool,
+    spare_port: Callable[[], int] = free_port,
+    trust: bool = False,
+) -> Facts:
+    """The facts of one request.
+
+    `launching` asks what only a run needs; `spare_port` gives the port for `serve.port=0`; `trust` lets a key go to a
+    server over a network that could read it.
+    """
     located = request.engine.locate()
-    facts = Facts(here, located, launching, weights_gib=_weights_gib(request, ask_hub_cache=launching))
+    if not located.server:
+        return Facts(here, located, launching, attached=_attached(request, trust=trust) if launching else None)
+    model, problem, to_fetch = _model(request, launching=launching)
+    known = options(located.client, versions(located.client).get("vllm")) if located.client else None
+    facts = Facts(here, located, launching, inherited(os.environ), known, model=model, model_problem=problem)
+    facts = replace(facts, exposed=exposed(request.address.host, os.environ), to_fetch=to_fetch)
     if not launching:
         return facts
-    if not located.server:
-        return replace(facts, attached=_attached(request))
     real = not request.engine.simulated
     return replace(
         facts,
         devices=_devices(request, here) if real else None,
         port=spare_port() if request.address.port == 0 else None,
         port_holder=_port_holder(request),
-        model_fault=_model_fault(request) if real else None,
     )
 
 
@@ -130,63 +154,62 @@ def _cpu_name() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
-def _devices(request: Request, here: Host) -> tuple[str, ...] | None:
+def _devices(request: Request, here: Host) -> tuple[str, ...]:
+    """Those that a run may use: named for it, or visible to us, or idle."""
     if "CUDA_VISIBLE_DEVICES" in request.env:
         return tuple(request.env["CUDA_VISIBLE_DEVICES"].split(","))
-    count = request.parallelism.world
     if "CUDA_VISIBLE_DEVICES" in os.environ:
-        return tuple(gpu.id for gpu in here.gpus[:count])
-    return free(here, count)
+        return tuple(gpu.id for gpu in here.gpus)
+    return idle(here)
 
 
-def _weights_gib(request: Request, *, ask_hub_cache: bool) -> float | None:
-    folder = Path(request.model.path) if request.model.path else None
-    if folder is None and ask_hub_cache:
-        folder = _cached_snapshot(request.model.id, request.model.revision)
-    if folder is None or not folder.is_dir():
-        return None
-    size = sum(file.stat().st_size for pattern in WEIGHTS for file in folder.glob(pattern))
-    return round(size / GIB, 3) if size else None
+def _model(request: Request, *, launching: bool) -> tuple[ModelFacts | None, Problem | None, int | None]:
+    """What is known of the model; why it cannot be had; how many bytes must be fetched before it can be served.
 
+    The hub is asked only where nothing is recorded, or where a run needs weights that are not here.
+    """
+    model = request.model
+    if model.path is not None:
+        if not Path(model.path).is_dir():
+            do = "give the folder of a transformers model, with its config.json"
+            return None, Problem("missing", f"there is no folder {model.path}", do), None
+        found = of_folder(Path(model.path))
+        return (None, found, None) if isinstance(found, Problem) else (found, None, None)
+    if request.engine.simulated or (model.facts and not launching):
+        return model.facts, None, None
+    here = cached(model.id, model.revision) is not None
+    if model.facts and here:
+        return model.facts, None, None
+    from recipe_runner.hub import ask
 
-def _cached_snapshot(model: str, revision: str | None) -> Path | None:
-    """The model's folder in the Hugging Face cache; asks no network."""
-    from huggingface_hub import snapshot_download  # 0.2 s, so only here
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(snapshot_download(model, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        return None
-
-
-def _model_fault(request: Request) -> str | None:
-    """What is wrong with the model's folder, if one was named."""
-    path = request.model.path
-    if path is not None and not Path(path).is_dir():
-        return f"there is no folder {path}"
-    if path is not None and not (Path(path) / "config.json").is_file():
-        return f"{path} has no config.json"
-    return None
+    found = ask(model.id, model.revision, HUB_S)
+    if isinstance(found, Problem):
+        return model.facts, found, None
+    facts = model.facts or found
+    needed = None if here or not launching else missing_bytes(model.id, model.revision, found) or 0
+    return facts, room(needed) if needed else None, needed
 
 
 def _port_holder(request: Request) -> str | None:
     """Who listens where the server should; empty if that cannot be known."""
     host, port = request.address.host, request.address.port
-    return None if port == 0 or port_free(host, port) else _holder(port) or ""
+    return None if port == 0 or port_free(host, port) else holder(port) or ""
 
 
-def _attached(request: Request) -> Attached:
-    from recipe_runner.client import CONNECT_S, AnswerError, Client  # HTTP is 0.1 s that most plans do without
+def _attached(request: Request, *, trust: bool) -> Attached:
+    from recipe_runner.client import CONNECT_S, KEY, AnswerError, Client  # HTTP is 0.1 s that most plans do without
 
+    url = str(getattr(request.engine, "url", ""))
+    if KEY in os.environ and (refused := may_send_key(url, trust)):
+        return Attached(refused=refused)
     try:
-        with Client(str(getattr(request.engine, "url", "")), "", CONNECT_S) as client:
+        with Client(url, "", CONNECT_S) as client:
             return Attached(tuple(client.models()), client.version())
     except AnswerError as exc:
         return Attached(error=str(exc))
 
 
-def _holder(port: int) -> str | None:
+def holder(port: int) -> str | None:
     """The process that listens on a port, if we may know it."""
     try:
         for connection in psutil.net_connections("tcp"):

@@ -95,7 +95,6 @@ def mismatch(wanted: Hardware, host: Host) -> str | None:
     return None
 
 
-def free(host: Host, count: int) -> tuple[str, ...] | None:
-    """The first `count` devices that nobody uses, or None."""
-    idle = [gpu.id for gpu in host.gpus if gpu.used_gib < BUSY_GIB]
-    return tuple(idle[:count]) if len(idle) >= count else None
+def idle(host: Host) -> tuple[str, ...]:
+    """The devices that nobody uses."""
+    return tuple(gpu.id for gpu in host.gpus if gpu.used_gib < BUSY_GIB)

@@ -33,6 +33,7 @@ verbs:
   list     what there is: recipes, hardware, engines, presets, checks, benchmarks, reports
   show     one recipe: what it says and what it expects
   setup    build an environment with real vLLM for CPU
+  doctor   look at this machine: GPUs, vLLM, disk, ports, …; say what is wrong and the cure
 
 options:
   -m, --multirun     run each point of a sweep: parallelism.tp=1,2

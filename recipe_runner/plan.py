@@ -12,11 +12,15 @@ from recipe_runner.facts import Facts
 from recipe_runner.hardware import described
 from recipe_runner.layers import Origin
 from recipe_runner.paths import short
-from recipe_runner.preflight import Finding, findings
+from recipe_runner.preflight import findings
 from recipe_runner.process import words
 from recipe_runner.schema import Hardware, Request
+from recipe_runner.serving import GIB
+from recipe_runner.spread import Spread
+from recipe_runner.spread import spread as spread_over
 
 PARALLEL_FLAGS: Final = {"tp": "tensor_parallel_size", "dp": "data_parallel_size", "pp": "pipeline_parallel_size"}
+DEVICES: Final = "CUDA_VISIBLE_DEVICES"
 OURS: Final = "recipe-runner"
 SIMULATED: Final = "simulated"  # what our simulated server gives as its version
 UNKNOWN_READY_S: Final = 1800.0
@@ -54,6 +58,7 @@ class Plan:
     ready_s: float
     provenance: Mapping[str, tuple[Any, Origin]]
     warnings: tuple[str, ...]
+    spread: Spread | None
     facts: Facts = field(repr=False)
 
     @property
@@ -74,6 +79,12 @@ class Plan:
     def benchmarks(self) -> Mapping[str, Benchmark]:
         return self.request.benchmarks
 
+    def leases(self) -> tuple[str, ...]:
+        """What no other run may take while the server lives: its port, and its GPUs by their UUID."""
+        taken = {word for command in self.commands for word in command.env.get(DEVICES, "").split(",")}
+        gpus = [gpu.uuid for gpu in self.facts.host.gpus if gpu.id in taken and not self.simulated]
+        return (f"port-{self.target.port}", *(f"gpu-{uuid}" for uuid in gpus))
+
     def server_key(self) -> tuple[Any, ...]:
         """Equal for two plans that can share one server."""
         return (self.url, *((command.argv, tuple(command.env.items())) for command in self.commands))
@@ -90,11 +101,13 @@ class Plan:
                 "file": short(request.recipe_file),
                 "sha256": hashlib.sha256(request.recipe_file.read_bytes()).hexdigest(),
                 "summary": request.summary,
-                "model": request.model.model_dump(exclude_none=True),
+                "model": request.model.model_dump(exclude_none=True, exclude={"facts"}),
             },
             "engine": request.engine_name,
             "hardware": None if self.attached else {"name": request.hardware_name, **self.hardware.model_dump()},
             "parallelism": {"tp": parallelism.tp, "dp": parallelism.dp, "pp": parallelism.pp},
+            "memory": None if self.spread is None else self.spread.chosen.memory.as_dict(),
+            "alternatives": [] if self.spread is None else [choice.as_dict() for choice in self.spread.weighed],
             "url": self.url,
             "processes": [{"role": c.role, "argv": list(c.argv), "env": dict(c.env)} for c in self.commands],
             "checks": [{"name": name, **check.model_dump(exclude_none=True)} for name, check in self.checks.items()],
@@ -127,7 +140,9 @@ def plan(request: Request, facts: Facts) -> Plan:
     hardware = request.hardware
     if request.hardware_name == "host" and not attached:
         hardware = described(facts.host).model_copy(update=hardware.model_dump(exclude_defaults=True))
-    notes = _judged(request, facts, hardware)
+    spread = spread_over(request, facts.model, hardware)
+    request = request if attached else spread.apply(request)
+    notes = _judged(request, facts, hardware, spread)
     flags = _flags(request, facts)
     env = {} if attached else _env(request, facts, hardware)
     model = request.model.path or request.model.id
@@ -135,6 +150,7 @@ def plan(request: Request, facts: Facts) -> Plan:
     port = facts.port or request.address.port
     host = _client_host(request.address.host)
     url = str(getattr(request.engine, "url", "")) or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    inherited = {name: (value, Origin("environment", name)) for name, value in facts.environ.items() if name not in env}
     provenance = {f"--{name.replace('_', '-')}": pair for name, pair in flags.items()}
     return Plan(
         request=request,
@@ -143,30 +159,30 @@ def plan(request: Request, facts: Facts) -> Plan:
         target=Target(host, port, url if attached else None, model, request.served_name, facts.located.client),
         url=url,
         ready_s=_ready_s(request, facts),
-        provenance={} if attached else provenance | env,
-        warnings=(*notes, *(() if attached else _idle(request, hardware))),
+        provenance={} if attached else provenance | env | inherited,
+        warnings=(*notes, *(() if attached else _remarks(request, facts, hardware))),
+        spread=None if attached else spread,
         facts=facts,
     )
 
 
-def _judged(request: Request, facts: Facts, hardware: Hardware) -> tuple[str, ...]:
+def _judged(request: Request, facts: Facts, hardware: Hardware, spread: Spread) -> tuple[str, ...]:
     """What is only said of everything that speaks against the plan; the rest is refused."""
-    found = list(findings(request, facts, hardware))
-    noted = [finding for finding in found if _level(finding, request, facts) == "warn"]
+    found = list(findings(request, facts, hardware, spread))
+    noted = [finding for finding in found if finding.level(request, launching=facts.launching) == "warn"]
     if faults := [finding.fault for finding in found if finding not in noted]:
         raise RecipeError(*faults)
     return tuple(finding.note() for finding in noted)
 
 
-def _level(finding: Finding, request: Request, facts: Facts) -> str:
-    if finding.kind == "fit":
-        return "strict"
-    if not facts.launching:
-        return "warn"
-    return request.preflight.host if finding.kind == "host" else "strict"
-
-
-def _idle(request: Request, hardware: Hardware) -> Iterator[str]:
+def _remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]:
+    """What a person would want to know, and nobody would be stopped for."""
+    if facts.exposed and not request.engine.simulated:
+        yield facts.exposed
+    if facts.options is None and not (facts.located.faults or facts.launching or request.engine.simulated):
+        yield "flags not checked: `recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
+    if facts.to_fetch:
+        yield f"{facts.to_fetch / GIB:.2f} GiB of weights will be fetched first"
     asked, count = request.parallelism, hardware.count
     if count and asked.world < count and request.hardware.accelerator != "cpu":
         copy = asked.tp * asked.pp
@@ -183,17 +199,21 @@ def _flags(request: Request, facts: Facts) -> dict[str, tuple[Any, Origin]]:
     if request.model.revision is not None:
         flags["revision"] = (request.model.revision, origins["model.revision"])
     for key, flag in PARALLEL_FLAGS.items():
+        value = getattr(request.parallelism, key)
         if f"parallelism.{key}" in origins:
-            flags[flag] = (getattr(request.parallelism, key), origins[f"parallelism.{key}"])
+            flags[flag] = (value, origins[f"parallelism.{key}"])
+        elif request.spread_by == "auto" and value > 1:
+            flags[flag] = (value, Origin(OURS, "parallelism=auto"))
     return flags
 
 
 def _env(request: Request, facts: Facts, hardware: Hardware) -> dict[str, tuple[str, Origin]]:
     origins = request.folded.origins
     env = {name: (value, origins[f"env.{name}"]) for name, value in request.env.items()}
-    if hardware.accelerator != "cpu" and "CUDA_VISIBLE_DEVICES" not in env:
-        devices = facts.devices or tuple(map(str, range(request.parallelism.world)))
-        env["CUDA_VISIBLE_DEVICES"] = (",".join(devices), Origin(OURS, "tp × dp × pp devices"))
+    if hardware.accelerator != "cpu" and DEVICES not in env:
+        world = request.parallelism.world
+        devices = (facts.devices or tuple(map(str, range(world))))[:world]
+        env[DEVICES] = (",".join(devices), Origin(OURS, "tp × dp × pp devices"))
     return env
 
 
@@ -203,9 +223,9 @@ def _ready_s(request: Request, facts: Facts) -> float:
         return request.timeouts.ready_s
     if not facts.located.server:
         return ATTACHED_READY_S
-    if facts.weights_gib is None:
+    if facts.model is None or facts.model.bytes is None:
         return UNKNOWN_READY_S
-    return (180 if request.hardware.accelerator == "cpu" else 420) + 20 * facts.weights_gib
+    return (180 if request.hardware.accelerator == "cpu" else 420) + 20 * facts.model.bytes / GIB
 
 
 def _client_host(host: str | None) -> str:

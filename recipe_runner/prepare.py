@@ -19,8 +19,10 @@ from recipe_runner.space import Space
 HOSTLESS: Final = "attach"  # the engine that needs no hardware
 
 
-def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launching: bool) -> list[Plan]:
-    """The plan of each point.
+def plans(
+    words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launching: bool, trust: bool = False
+) -> list[Plan]:
+    """The plan of each point; `trust` as `--trust`.
 
     Raises:
         RecipeError: bad input, with the faults of every point, each once.
@@ -39,7 +41,7 @@ def plans(words: list[str], config_dirs: Iterable[Path], *, sweep: bool, launchi
             composed, asked = _asked(point, space, here)
             if unread:
                 continue  # it is not known on what hardware the rest should fit
-            facts = gather(asked, here, launching=launching and not faults, spare_port=spare_port)
+            facts = gather(asked, here, launching=launching and not faults, spare_port=spare_port, trust=trust)
             drawn = plan(asked, facts)
             notes = (f"hardware=auto is {asked.hardware_name} here",) if _is_auto(point) and not drawn.attached else ()
             made.append(replace(drawn, warnings=(*notes, *composed.warnings, *drawn.warnings)))

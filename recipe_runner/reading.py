@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from recipe_runner import registry
+from recipe_runner import registry, secrets
 from recipe_runner.api import Benchmark, Check, Engine, Plugin, Report
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.layers import TYPED, Folded
@@ -46,6 +46,8 @@ def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path) -> Re
     serve = reader.mapping("serve")
     reader.flags(serve)
     env = {key: reader.variable(key, value) for key, value in reader.mapping("env").items()}
+    for fault in secrets.refused(serve, env):
+        reader.fault(fault.where, fault.what, fault.do)
     reporting = reader.section("report", Reporting)
     formats = reporting.formats if reporting else []
     result = Request(
@@ -54,6 +56,7 @@ def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path) -> Re
         summary=reader.text("summary", folded.values.get("summary", "")),
         hardware_name=choices["hardware"],
         engine_name=choices["engine"],
+        spread_by=choices["parallelism"],
         model=reader.model(),
         hardware=reader.section("hardware", Hardware),
         parallelism=reader.section("parallelism", Parallelism),

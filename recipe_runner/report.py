@@ -15,6 +15,7 @@ from recipe_runner.environment import describe
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.plan import Plan
 from recipe_runner.serialize import to_json, write_json
+from recipe_runner.serverlog import logged_memory
 from recipe_runner.verdict import RunVerdict, exit_code, overall
 
 SERVER_LOG: Final = "server.log"
@@ -110,6 +111,7 @@ class Record:
             "url": plan.url,
             "started": self.started,
             "environment": self.environment,
+            "memory": self._memory(),
             "phases": self.phases,
             "checks": self.checks,
             "benchmarks": self.benchmarks,
@@ -121,6 +123,12 @@ class Record:
             "warnings": list(plan.warnings),
             "folder": str(self.folder),
         }
+
+    def _memory(self) -> dict[str, Any] | None:
+        """What was predicted of a device's memory beside what vLLM logged; None where nothing was launched."""
+        if self.plan.spread is None or self.server_log is None:
+            return None
+        return {"predicted": self.plan.spread.chosen.memory.as_dict(), "logged": logged_memory(self.server_log)}
 
     def write(self) -> Mapping[str, Any]:
         """Write every report that was asked for; returns the document."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -9,15 +10,19 @@ from pathlib import Path
 from typing import Any, Final
 
 from recipe_runner.api import Bench, Outcome
-from recipe_runner.client import AnswerError, Client
+from recipe_runner.client import KEY, AnswerError, Client
 from recipe_runner.console import Screen
-from recipe_runner.errors import Fault, Interrupted, ServerError
+from recipe_runner.errors import Fault, Interrupted, RecipeError, ServerError
+from recipe_runner.fetch import fetch
 from recipe_runner.interrupts import Interrupts
+from recipe_runner.leases import Holder, lease
 from recipe_runner.plan import Plan
 from recipe_runner.process import Child, adopt_orphans
 from recipe_runner.report import SERVER_LOG, Record, outcome_of, run_folder, sweep_folder
 from recipe_runner.serialize import one_line
-from recipe_runner.server import POLL_S, Server, telling_lines
+from recipe_runner.server import POLL_S, Server
+from recipe_runner.serverlog import telling_lines
+from recipe_runner.weights import Problem
 
 COMMAND_STOP_S: Final = 1.0
 Keep = Callable[[str, str, Outcome, float], None]
@@ -29,8 +34,9 @@ def run(plans: Sequence[Plan], screen: Screen, *, stay: bool = False) -> list[Re
     records: list[Record] = []
     with Interrupts() as interrupts:
         for group in _groups(plans):
-            records += (opened := [Record.open(plan, folder) for plan, folder in group])
-            _Group(opened, screen, interrupts, stay=stay).run()
+            with _leased(group[0][0], group[0][1]):
+                records += (opened := [Record.open(plan, folder) for plan, folder in group])
+                _Group(opened, screen, interrupts, stay=stay).run()
             if interrupts.count:
                 break
     return sorted(records, key=lambda record: record.folder)
@@ -45,6 +51,22 @@ def _groups(plans: Sequence[Plan]) -> list[list[tuple[Plan, Path]]]:
     for number, plan in enumerate(plans):
         groups.setdefault(plan.server_key(), []).append((plan, sweep / f"{number:03}"))
     return list(groups.values())
+
+
+def _leased(plan: Plan, folder: Path) -> contextlib.AbstractContextManager[object]:
+    """The port and the GPUs of a launch, ours until its teardown: no other run takes them meanwhile.
+
+    Raises:
+        RecipeError: another run has one of them.
+
+    """
+    if plan.attached:
+        return contextlib.nullcontext()
+    got = lease(plan.leases(), folder.resolve())
+    if isinstance(got, Holder):
+        do = "wait for it, or choose others with CUDA_VISIBLE_DEVICES and serve.port=0"
+        raise RecipeError(Fault("leases", str(got), do))
+    return got
 
 
 class _Group:
@@ -91,10 +113,20 @@ class _Group:
 
     def _launch(self, record: Record) -> None:
         self.screen.begin(record.plan, record.folder, self.server.log)
+        if record.plan.facts.to_fetch is not None:
+            with self._phase(record, "fetch"):
+                self._fetch(record.plan)
         with self._phase(record, "launch"), self.interrupts.held():
             self.server.start()
         with self._phase(record, "ready"), self._client(record.plan) as client:
             self.server.wait_ready(client, self.screen.note)
+
+    def _fetch(self, plan: Plan) -> None:
+        """Have the weights here before the server starts, so that waiting for it is waiting for nothing else."""
+        model, limit = plan.request.model, time.monotonic() + self.timeouts.fetch_s
+        found = fetch(model.id, model.revision, self.screen.fetched, lambda: time.monotonic() > limit)
+        if isinstance(found, Problem):
+            raise ServerError(found.fault("model.id"))
 
     def _judge(self, record: Record) -> None:
         plan = record.plan
@@ -149,7 +181,9 @@ class _Group:
     def _command(self, argv: Sequence[str], log: Path) -> int:
         """Run a benchmark's command to its end, with an eye on the server."""
         with self.interrupts.held():
-            self.command = child = Child(argv, {}, log, adopts=self.plan.attached)
+            key = os.environ.get(KEY)  # vLLM's benchmark takes it from OpenAI's variable
+            env = {"OPENAI_API_KEY": key} if key else {}
+            self.command = child = Child(argv, env, log, adopts=self.plan.attached)
         self.screen.watch(log)
         try:
             while (status := child.poll()) is None:

@@ -19,6 +19,21 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class ModelFacts(Section):
+    """What planning needs to know of a model, and where that was found; what is not known is left out.
+
+    `parameters` by dtype as safetensors names them; `bytes` of all weight files; `config` as in config.json.
+    """
+
+    source: str
+    revision: str | None = None
+    licence: str | None = None
+    gated: bool | None = None
+    parameters: dict[str, int] | None = None
+    bytes: int | None = None
+    config: dict[str, Any] = {}
+
+
 class Model(Section):
     """Which model: its id on the hub, or also a folder with its files; `vllm` states the versions that can serve it."""
 
@@ -26,6 +41,7 @@ class Model(Section):
     path: str | None = None
     revision: str | None = None
     vllm: str | None = None
+    facts: ModelFacts | None = None
 
 
 class Hardware(Section):
@@ -64,15 +80,22 @@ class Address(Section):
     served_model_name: str | list[str] | None = None
 
 
+Level = Literal["strict", "warn"]
+
+
 class Preflight(Section):
     """What is refused (strict) or only said (warn) before anything starts."""
 
-    host: Literal["strict", "warn"]
+    host: Level
+    memory: Level
+    flags: Level
+    model: Level
 
 
 class Timeouts(Section):
     """Seconds."""
 
+    fetch_s: float = Field(gt=0)
     ready_s: Annotated[float, Field(gt=0)] | Literal["auto"]
     request_s: float = Field(gt=0)
     stop_s: float = Field(ge=0)
@@ -104,13 +127,14 @@ class Expected(Section):
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that was asked for, checked."""
+    """Everything that was asked for, checked. `spread_by` is the choice of `parallelism=`: recipe or auto."""
 
     recipe: str
     recipe_file: Path
     summary: str
     hardware_name: str
     engine_name: str
+    spread_by: str
     model: Model
     hardware: Hardware
     parallelism: Parallelism

@@ -1,8 +1,7 @@
 """A server while it lives: launched, watched until it really answers, torn down with all it started."""
 
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +15,6 @@ POLL_S: Final = 0.15
 AWAY_S: Final = 5.0
 SILENCE_S: Final = 60.0
 PORT_S: Final = 5.0
-TELLING: Final = re.compile(r"\b\w*(Error|Exception)\b|\berror:|\bFATAL\b|\bCRITICAL\b")
 
 
 class Server:
@@ -115,30 +113,3 @@ class _Silence:
             self.told = spans
             return now - self.since
         return None
-
-
-def last_line(log: Path, most: int = 4096) -> str:
-    """The last line of a log, for a person to look at."""
-    return next(_backwards(log, most), "")
-
-
-def telling_lines(log: Path, most: int = 5) -> tuple[str, ...]:
-    """The lines of a log that tell what went wrong: the last that name an error, else the last ones."""
-    lines = list(_backwards(log, 1 << 20))
-    errors = list(dict.fromkeys(line for line in lines if TELLING.search(line)))
-    return tuple(reversed((errors or lines)[:most]))
-
-
-def _backwards(log: Path, most: int) -> Iterator[str]:
-    """A log's lines from its end, control characters taken out."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - most))
-            lines: Sequence[str] = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return
-    for line in reversed(lines):
-        text = re.sub(r"\x1b\[[0-9;]*m", "", line)
-        text = "".join(char for char in text if char.isprintable()).strip()
-        if text and "nanobind" not in text:
-            yield text[:300]

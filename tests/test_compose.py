@@ -176,7 +176,7 @@ def test_recipes_that_are_not_there(
         ("hardware=auot", f"there is no hardware auot; did you mean auto? There are: {HARDWARE}"),
         ("hardware=", f"there is no hardware ''; choose one of: {HARDWARE}"),
         ("engine=vlm", "there is no engine vlm; did you mean vllm? There are: attach, sim, vllm, vllm_cpu"),
-        ("parallelism=four", "there is no parallelism four; choose one of: recipe"),
+        ("parallelism=four", "there is no parallelism four; choose one of: auto, recipe"),
         ("validation=smok", "there is no validation smok; did you mean smoke? There are: none, recipe, smoke"),
         ("benchmark=../none", "there is no benchmark ../none; did you mean none? There are: none, recipe, smoke"),
     ],

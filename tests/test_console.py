@@ -79,7 +79,7 @@ def test_a_live_view_while_it_runs_and_lines_that_stay(tmp_path: Path, left: Fol
         os.kill(left.pids()[0], signal.SIGKILL)
         assert terminal.wait() == 3
         assert termios.tcgetattr(terminal.side) == terminal.before
-    assert re.search(r"ready  \d+ s of at most 1800 s  \(all: \d+ s\)", terminal.text)
+    assert re.search(r"ready  \d+ s of at most 180 s  \(all: \d+ s\)", terminal.text)
     assert terminal.seen.count(HIDE) == terminal.seen.count(SHOW) == 1
     assert f"small on cpu, into {left.report['folder']}" in terminal.text
     after = terminal.seen[terminal.seen.index(SHOW) :]

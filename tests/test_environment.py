@@ -63,7 +63,7 @@ def test_a_command_that_does_not_tell(tmp_path: Path, first: bytes) -> None:
 
 def test_a_command_that_is_not_there_or_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.describe(planned(tmp_path / "small.yaml", ("/no/such/vllm",)))["vllm"] is None
-    monkeypatch.setattr(environment.shutil, "which", lambda command: str(tmp_path))
+    monkeypatch.setattr("recipe_runner.versions.shutil.which", lambda command: str(tmp_path))
     assert environment.describe(planned(tmp_path / "small.yaml", ("vllm",)))["vllm"] is None
 
 

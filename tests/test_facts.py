@@ -1,6 +1,7 @@
 """What is asked of the machine: NVML, vLLM, ports, weights, a server to attach to."""
 
 import os
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from recipe_runner.engines import sim_server
 from recipe_runner.errors import RecipeError
 from recipe_runner.facts import Attached, Facts, gather, host
 from recipe_runner.plan import Plan
-from recipe_runner.schema import Request
+from recipe_runner.schema import ModelFacts, Request
 from tests.nvml import A100, Nvml, gpu
 
 DO = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"
@@ -37,7 +38,8 @@ def refused(*words: str) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def mine(recipe: Callable[..., Path]) -> None:
-    recipe("model: {id: a/model}\nserve: {port: 0}\n")
+    shutil.copytree(Path(__file__).parent / "data" / "small", "recipes/weights")
+    recipe("model: {id: a/model, path: weights}\nserve: {port: 0, host: 127.0.0.1, served_model_name: a/model}\n")
 
 
 @pytest.fixture
@@ -110,7 +112,7 @@ def test_the_name_of_the_cpu(text: str | None, name: str, monkeypatch: pytest.Mo
 
 def test_plans_ask_only_for_vllm_and_for_weights_that_are_named(nvml: Nvml, no_vllm: None, busy_port: int) -> None:
     found = gather(asked("hardware=a100x2", f"serve.port={busy_port}"), host(), launching=False)
-    assert (found.devices, found.port, found.weights_gib) == (None, None, None)
+    assert (found.devices, found.port, found.to_fetch) == (None, None, None)
     (plan,) = prepare.plans(["recipe=mine", "hardware=a100x2"], [], sweep=False, launching=False)
     assert plan.warnings[0] == (
         "there is no vllm command here; `pip install recipe-runner[vllm]` on a GPU host, "
@@ -120,11 +122,11 @@ def test_plans_ask_only_for_vllm_and_for_weights_that_are_named(nvml: Nvml, no_v
 
 def test_free_devices_are_taken(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
     nvml.has(gpu(used_gib=9), gpu(), gpu())
-    assert launching("hardware=a100x1").devices == ("1",)
+    assert launching("hardware=a100x1").devices == ("1", "2")
     assert launching("hardware=a100x2", "parallelism.tp=2").devices == ("1", "2")
     assert launching("hardware=a100x1", "env.CUDA_VISIBLE_DEVICES='0'").devices == ("0",)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-2a7b,GPU-0a7b")
-    assert launching("hardware=a100x1").devices == ("GPU-2a7b",)
+    assert launching("hardware=a100x1").devices == ("GPU-2a7b", "GPU-0a7b")
 
 
 def test_devices_in_use_are_refused_with_what_they_hold(nvml: Nvml) -> None:
@@ -145,7 +147,7 @@ def test_another_host_than_the_profile_says_is_refused_or_only_said(nvml: Nvml) 
 
 def test_simulated_and_attached_servers_need_no_hardware(nvml: Nvml) -> None:
     found = gather(asked("hardware=a100x2", "engine=sim", "model.path=nowhere"), host(), launching=True)
-    assert (found.devices, found.model_fault) == (None, None)
+    assert found.devices is None
 
 
 def test_port_0_is_a_free_one(nvml: Nvml) -> None:
@@ -195,26 +197,20 @@ def test_everything_that_keeps_a_run_from_starting_is_told_at_once(nvml: Nvml, b
     ]
 
 
-def test_weights_are_weighed(nvml: Nvml, write: Callable[..., Path]) -> None:
-    write("weights/config.json", "{}")
-    assert launching("hardware=cpu", "model.path=weights").weights_gib is None
-    for name, mib in (("a.safetensors", 3), ("b.safetensors", 2)):
-        os.truncate(write(f"weights/{name}", ""), mib << 20)
-    assert launching("hardware=cpu", "model.path=weights").weights_gib == 0.005
+def test_the_model_is_described_by_its_files(nvml: Nvml) -> None:
+    found = launching("hardware=cpu").model
+    assert found is not None
+    assert (found.parameters, found.config["model_type"]) == ({"F32": 1}, "small")
 
 
-def test_weights_in_the_hub_cache_are_weighed_when_launching(
-    nvml: Nvml, monkeypatch: pytest.MonkeyPatch, write: Callable[..., Path]
-) -> None:
-    revision = "0123456789012345678901234567890123456789"
-    snapshot = write(f"hub/models--a--model/snapshots/{revision}/config.json", "{}").parent
-    write("hub/models--a--model/refs/main", revision)
-    os.truncate(write(str((snapshot / "model.safetensors").relative_to(Path.cwd())), ""), 1 << 30)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(Path("hub").resolve()))
-    assert launching("hardware=cpu").weights_gib == 1.0
-    assert launching("hardware=cpu", "model.revision=v2").weights_gib is None
-    assert launching("hardware=cpu", "model.id='not/a/hub/name'").weights_gib is None
-    assert gather(asked("hardware=cpu"), host(), launching=False).weights_gib is None
+def test_what_is_recorded_is_taken_for_a_plan_and_the_hub_is_asked_for_a_run(nvml: Nvml) -> None:
+    words = ("hardware=cpu", "~model.path", "model.facts={source: here, bytes: 7}")
+    planned = gather(asked(*words), host(), launching=False)
+    assert planned.model == ModelFacts(source="here", bytes=7)
+    assert planned.model_problem is None
+    problem = launching(*words).model_problem
+    assert problem is not None
+    assert problem.kind == "offline"
 
 
 @pytest.fixture

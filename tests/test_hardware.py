@@ -1,5 +1,6 @@
 """Which profile a host is, how it differs from the one that was named, and which devices a run takes."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ import pytest
 
 from recipe_runner import hardware, prepare
 from recipe_runner.errors import RecipeError
-from recipe_runner.hardware import Gpu, Host, described, free, match, mismatch, profile_facts
+from recipe_runner.facts import host as ask_host
+from recipe_runner.hardware import Gpu, Host, described, match, mismatch, profile_facts
 from recipe_runner.paths import shipped
 from recipe_runner.schema import Hardware
 from recipe_runner.space import Space
-from tests.nvml import A100
+from tests.nvml import A100, Nvml, gpu
 
+RECORDED = Path(__file__).parent / "data" / "nvml"
 PROFILES = sorted(file.stem for file in shipped("conf").glob("hardware/*.yaml"))
 GPU_PROFILES = [name for name in PROFILES if name not in ("cpu", "host")]
 
@@ -114,8 +117,27 @@ def test_a_profile_that_says_little_fits_any_gpu_and_a_cpu_always_fits() -> None
 
 def test_devices_in_use_are_left_alone() -> None:
     busy = Gpu("0", "GPU-0", A100, 39.39, hardware.BUSY_GIB, "8.0")
-    idle = [Gpu(str(i), f"GPU-{i}", A100, 39.39, hardware.BUSY_GIB - 0.1, "8.0") for i in (1, 2)]
-    here = Host((busy, *idle), "580", "a CPU", 4, 16.0, "Linux")
-    assert free(here, 1) == ("1",)
-    assert free(here, 2) == ("1", "2")
-    assert free(here, 3) is None
+    others = [Gpu(str(i), f"GPU-{i}", A100, 39.39, hardware.BUSY_GIB - 0.1, "8.0") for i in (1, 2)]
+    here = Host((busy, *others), "580", "a CPU", 4, 16.0, "Linux")
+    assert hardware.idle(here) == ("1", "2")
+
+
+@pytest.mark.parametrize("file", sorted(RECORDED.glob("*.json")), ids=lambda file: file.stem)
+def test_what_nvml_said_on_a_real_host_is_its_profile(file: Path, nvml: Nvml) -> None:
+    said = json.loads(file.read_text())
+    gib = 1 << 30
+    nvml.has(
+        *(
+            gpu(
+                g["name"],
+                (g["total"] - g["reserved"]) / gib,
+                used_gib=g["used"] / gib,
+                reserved_gib=g["reserved"] / gib,
+            )
+            for g in said["gpus"]
+        )
+    )
+    here = ask_host()
+    assert match(here, facts()) == file.stem
+    assert here.gpus[0].memory_gib == pytest.approx(said["torch"]["gib"])
+    assert here.gpus[0].memory_gib == pytest.approx(facts()[file.stem]["memory_gib"], rel=0.001)

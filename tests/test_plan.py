@@ -15,10 +15,12 @@ from recipe_runner.errors import RecipeError
 from recipe_runner.facts import Facts
 from recipe_runner.hardware import Gpu, Host
 from recipe_runner.plan import Command, Plan, plan
+from recipe_runner.schema import ModelFacts
+from recipe_runner.serving import GIB
 
 CPU_ONLY = Host((), None, "a CPU", 4, 16.0, "Linux")
 VLLM = Located(("vllm", "serve"), ("vllm",))
-FACTS = Facts(CPU_ONLY, VLLM)
+FACTS = Facts(CPU_ONLY, VLLM, options=frozenset())
 
 
 def drawn(*words: str, facts: Facts = FACTS) -> Plan:
@@ -108,9 +110,9 @@ def test_a_free_port_is_in_the_command_the_address_and_the_provenance() -> None:
     ("words", "facts", "ready_s"),
     [
         ([], FACTS, 1800),
-        ([], replace(FACTS, weights_gib=15.5), 730),
-        (["hardware=cpu"], replace(FACTS, weights_gib=0.25), 185),
-        (["timeouts.ready_s=33"], replace(FACTS, weights_gib=15.5), 33),
+        ([], replace(FACTS, model=ModelFacts(source="", bytes=int(15.5 * GIB))), 730),
+        (["hardware=cpu"], replace(FACTS, model=ModelFacts(source="", bytes=GIB // 4)), 185),
+        (["timeouts.ready_s=33"], replace(FACTS, model=ModelFacts(source="", bytes=int(15.5 * GIB))), 33),
         (["engine=attach", "engine.url=http://h:1"], Facts(CPU_ONLY, Located((), None)), 60),
     ],
 )
@@ -207,7 +209,8 @@ def test_the_document_has_the_shape_that_is_promised(recipe: Callable[..., Path]
     )
     document: dict[str, Any] = drawn("parallelism.tp=2").as_dict()
     assert list(document) == [
-        *("format", "recipe", "engine", "hardware", "parallelism", "url", "processes", "checks", "benchmarks"),
+        *("format", "recipe", "engine", "hardware", "parallelism", "memory", "alternatives", "url"),
+        *("processes", "checks", "benchmarks"),
         *("timeouts", "provenance", "warnings"),
     ]
     assert document["format"] == 1
@@ -237,7 +240,9 @@ def test_the_document_has_the_shape_that_is_promised(recipe: Callable[..., Path]
         "A": {"value": "b", "layer": "recipe", "source": "recipes/mine.yaml:4"},
         "CUDA_VISIBLE_DEVICES": {"value": "0,1", "layer": "recipe-runner", "source": "tp × dp × pp devices"},
     }
-    assert document["timeouts"] == {"ready_s": 1800.0, "request_s": 120, "stop_s": 10, "run_s": 14400}
+    assert document["timeouts"] == {
+        **{"fetch_s": 7200, "ready_s": 1800.0, "request_s": 120, "stop_s": 10, "run_s": 14400}
+    }
     assert "simulated" not in document
 
 

@@ -1,5 +1,6 @@
 """From words to plans: hardware=auto, sweeps, and the faults of all points at once."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,8 @@ def planned(*words: str, sweep: bool = False, launching: bool = False) -> list[p
 
 @pytest.fixture(autouse=True)
 def mine(recipe: Callable[..., Path]) -> None:
-    recipe("serve: {port: 0}\n")
+    shutil.copytree(Path(__file__).parent / "data" / "small", "recipes/weights")
+    recipe("model: {id: a/model, path: weights}\nserve: {port: 0}\n")
 
 
 @pytest.mark.parametrize("words", [[], ["hardware=auto"], ["hardware=null"]])
@@ -75,7 +77,7 @@ def test_points_that_can_share_a_server_are_given_the_same_port(nvml: Nvml) -> N
 
 def test_faults_of_all_points_are_told_once(cli: Callable[..., Answer]) -> None:
     words = ["recipe=mine", "hardware=a100x2", "parallelism.tp=0,2,4", "serve.x=1,2", "timeouts.stop=1,2"]
-    known = "did you mean stop_s? There are: ready_s, request_s, run_s, stop_s"
+    known = "did you mean stop_s? There are: fetch_s, ready_s, request_s, run_s, stop_s"
     assert cli("plan", "-m", *words).refusal == [
         "parallelism.tp — 0 does not fit here; it should be greater than or equal to 1",
         f"timeouts.stop — unknown key stop; {known}",

@@ -9,7 +9,8 @@ from recipe_runner import server
 from tests.running import DOWN, SMALL, fake, run_here
 
 REPORT = [
-    *("format", "verdict", "recipe", "hardware", "engine", "parallelism", "url", "started", "environment", "phases"),
+    *("format", "verdict", "recipe", "hardware", "engine", "parallelism", "url", "started", "environment"),
+    *("memory", "phases"),
     *("checks", "benchmarks", "expected", "errors", "log_excerpt", "server_log", "teardown", "warnings", "folder"),
 ]
 ENVIRONMENT = [

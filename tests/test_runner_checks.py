@@ -1,6 +1,7 @@
 """Checks that come to all sorts of ends: each is told, and none stops another."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def own(tmp_path: Path, **validation: Any) -> tuple[str, ...]:
     (tmp_path / "own_checks.py").write_text(CHECKS)
     recipe = yaml.safe_load((DATA / "small.yaml").read_text())
     recipe["validation"] |= validation
+    shutil.copytree(DATA / "small", tmp_path / "small")
     (tmp_path / "own.yaml").write_text(json.dumps(recipe))
     return ("recipe=own.yaml", "hardware=cpu", *fake(), "benchmark=none")
 

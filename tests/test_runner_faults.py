@@ -28,7 +28,7 @@ GENERATES = "the server is up, but does not generate: /v1/completions"
         (
             "unhealthy",
             "timeouts.ready_s=auto",
-            "the server was not ready after 1800 s",
+            "the server was not ready after 180 s",
             f"{LOG}, or wait longer with timeouts.ready_s=…",
             None,
         ),

@@ -6,7 +6,8 @@ import pytest
 
 from recipe_runner import server
 from recipe_runner.errors import ServerError
-from recipe_runner.server import Server, last_line, telling_lines
+from recipe_runner.server import Server
+from recipe_runner.serverlog import last_line, logged_memory, telling_lines
 from tests.running import free_port
 
 
@@ -160,3 +161,21 @@ def test_a_port_that_stays_occupied_is_told(tmp_path: Path, clock: Clock, monkey
     assert made.stop(1, lambda: False) == {"processes_left": 0, "port_free": True}
     monkeypatch.setattr(server, "port_free", lambda host, port: False)
     assert made.stop(1, lambda: False) == {"processes_left": 0, "port_free": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", {}),
+        ("INFO CPU KV cache size: 1,048,576 tokens, Maximum concurrency", {"kv_tokens": 1048576}),
+        (
+            "Model loading took 7.59 GiB and 2.1 seconds\nAvailable KV cache memory: 63.75 GiB\n"
+            "GPU KV cache size: 2,387,440 tokens\n",
+            {"weights_gib": 7.59, "kv_gib": 63.75, "kv_tokens": 2387440},
+        ),
+    ],
+)
+def test_the_memory_that_vllm_found_is_read_from_its_log(text: str, found: dict[str, float], tmp_path: Path) -> None:
+    (tmp_path / "server.log").write_text(text)
+    assert logged_memory(tmp_path / "server.log") == found
+    assert logged_memory(tmp_path / "none") == {}

@@ -93,7 +93,7 @@ def test_a_persons_own_defaults_go_over_the_configuration_and_under_the_command_
     found = folded()
     assert found.values["timeouts"]["request_s"] == 7
     assert found.values["timeouts"]["stop_s"] == 10
-    assert found.values["preflight"] == {"host": "warn"}
+    assert found.values["preflight"]["host"] == "warn"
     assert found.values["report"]["folder"] == "elsewhere"
     assert found.values["engine"] == {"uses": "vllm", "command": "/opt/vllm"}
     assert found.origins["timeouts.request_s"].layer == "personal"
@@ -141,7 +141,7 @@ UNDER = (
             "timeouts: {stop: 3}\n",
             [
                 f"timeouts.stop ({FILE}:1) — unknown key stop; did you mean stop_s? "
-                "There are: ready_s, request_s, run_s, stop_s"
+                "There are: fetch_s, ready_s, request_s, run_s, stop_s"
             ],
         ),
         (

@@ -1,10 +1,11 @@
 """`plan`: the exact commands, and where each flag came from; starts nothing."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from recipe_runner import prepare
 from recipe_runner.layers import TYPED, Origin
+from recipe_runner.parallel import Choice
 from recipe_runner.plan import Command, Plan
 from recipe_runner.serialize import one_line, to_json
 
@@ -43,6 +44,7 @@ def _text(plan: Plan) -> Iterator[str]:
         rows = [(name, one_line(str(value)), _origin(origin)) for name, (value, origin) in plan.provenance.items()]
         widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
         yield from (f"#   {name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows)
+    yield from (f"#{line}" for line in _memory(plan))
     if plan.checks:
         listing = ", ".join(f"{name} ({check.uses})" for name, check in plan.checks.items())
         yield f"\n# checks: {one_line(listing)}"
@@ -53,3 +55,31 @@ def _text(plan: Plan) -> Iterator[str]:
 
 def _origin(origin: Origin) -> str:
     return TYPED if origin.layer == TYPED else f"{origin.layer}: {one_line(str(origin))}"
+
+
+def _memory(plan: Plan) -> Iterator[str]:
+    """What each GPU would hold, and the other ways to spread the model that were weighed."""
+    if plan.spread is None:
+        return
+    found, verdict = plan.spread.chosen.memory, plan.spread.chosen.verdict.replace("_", " ")
+    yield ""
+    if found.verdict == "unknown":
+        reason = "there are no facts about the model" if plan.facts.model is None else found.reason
+        yield f" memory: unknown; {reason}"
+    else:
+        kv = f"KV {found.kv_gib_per_gpu:.2f} GiB = {found.kv_tokens:,} tokens"
+        yield f" memory of each device: weights {found.weights_gib_per_gpu:.2f} GiB, {kv}: {verdict}"
+        yield from (f"   {assumption}" for assumption in found.assumptions)
+    if found.verdict != "unknown" and len(plan.spread.weighed) > 1:
+        yield " weighed:  tp  dp  pp  KV tokens a copy"
+        for choice in _telling(plan.spread.weighed):
+            tokens = "" if choice.memory.kv_tokens is None else f"{choice.memory.kv_tokens:,}"
+            verdict = choice.verdict.replace("_", " ")
+            yield f"           {choice.tp:>2}  {choice.dp:>2}  {choice.pp:>2}  {tokens:>16}  {verdict}"
+
+
+def _telling(weighed: Sequence[Choice]) -> list[Choice]:
+    """The legal choices without pipelines; those with pipelines only where no other fits."""
+    legal = [choice for choice in weighed if not choice.why_not]
+    plain = [choice for choice in legal if choice.pp == 1]
+    return plain if any(choice.verdict == "fits" for choice in plain) else legal

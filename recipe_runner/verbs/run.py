@@ -14,7 +14,14 @@ SUMMARY = "launch the server, run the recipe's checks and benchmarks, judge, rep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_trust(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="run each point of a sweep: key=a,b")
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """`--trust`, for `run` and `serve`."""
+    told = "send the key in VLLM_API_KEY to a server elsewhere, over http too"
+    parser.add_argument("--trust", action="store_true", help=told)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,7 +36,7 @@ def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
     from recipe_runner import prepare
 
     with Interrupts() as interrupts, interrupts.listening():
-        plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True)
+        plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True, trust=args.trust)
     from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without
 
     records = runner.run(plans, console.Screen(), stay=stay)

@@ -8,7 +8,7 @@ SUMMARY = "launch the server, run the recipe's checks, then stay up until Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    pass
+    run_verb.add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:

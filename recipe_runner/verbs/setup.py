@@ -4,10 +4,12 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Callable
 
-from recipe_runner import environments
+from recipe_runner import environments, flags
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.serialize import to_json
+from recipe_runner.versions import versions
 
 SUMMARY = "build an environment with real vLLM for CPU, once; `hardware=cpu` uses it"
 
@@ -43,8 +45,23 @@ def run(args: argparse.Namespace) -> int:
     if sys.platform != "linux":
         raise RecipeError(Fault("setup", f"there is no vLLM for CPU for {sys.platform}", "use WSL2 or a Linux machine"))
     start = time.monotonic()
-    home = environments.build(
-        args.name, lambda text: print(f"{time.monotonic() - start:6.1f} s  {text}", file=sys.stderr)
-    )
+
+    def tell(text: str) -> None:
+        print(f"{time.monotonic() - start:6.1f} s  {text}", file=sys.stderr)
+
+    home = environments.build(args.name, tell)
+    _learn_flags((str(home / "bin" / "vllm"),), tell)
     print(to_json({"format": 1, "folder": str(home)}, indent=2) if args.json else home)
     return 0
+
+
+def _learn_flags(program: tuple[str, ...], tell: Callable[[str], None]) -> None:
+    """Have vLLM say once which flags it knows, so that plans can refuse those that it does not."""
+    version = versions(program).get("vllm")
+    if version is None or flags.options(program, version) is not None:
+        return
+    tell("asking it which flags it knows")
+    try:
+        tell(f"it knows {len(flags.learn(program, version))} flags")
+    except RecipeError as exc:
+        tell(str(exc))

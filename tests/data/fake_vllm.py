@@ -84,7 +84,8 @@ def orphan(how: set[str]) -> None:
 
 
 def serve(how: set[str], words: list[str]) -> int:
-    model, port = words[0], int(words[words.index("--port") + 1])
+    port = int(words[words.index("--port") + 1])
+    model = words[words.index("--served-model-name") + 1] if "--served-model-name" in words else words[0]
     if "ignores-sigterm" in how:
         signal.signal(signal.SIGTERM, lambda *_: note("terminated", "ignored"))
     if "ends" in how:

@@ -70,7 +70,8 @@ def test_the_page_pasted_into_a_shell_runs_what_the_json_says(
 @pytest.mark.usefixtures("no_vllm")
 def test_the_page_word_for_word(recipe: Callable[..., Path], cli: Callable[..., Answer]) -> None:
     recipe(
-        "summary: Mine\nmodel: {id: a/model}\nserve: {x: 1}\nenv: {A: b c}\nvalidation: {v: {uses: models}}\n"
+        "summary: Mine\nmodel: {id: a/model, facts: {source: here}}\nserve: {x: 1, host: 127.0.0.1}"
+        "\nenv: {A: b c}\nvalidation: {v: {uses: models}}\n"
         "benchmark: {b: {uses: vllm_bench, num_prompts: 3}}\nprofiles: {a100x2: {serve: {y: [1, 2]}}}\n"
     )
     assert cli("plan", "recipe=mine", ON, "serve.z=false").page == (
@@ -80,13 +81,18 @@ def test_the_page_word_for_word(recipe: Callable[..., Path], cli: Callable[..., 
         "`recipe-run setup cpu` without one, or set engine.command\n"
         "# note: only 1 of 2 devices would be used; parallelism.dp=2 takes 2\n"
         "\n# server\n"
-        "A='b c' \\\n  CUDA_VISIBLE_DEVICES=0 \\\n  vllm serve a/model \\\n  --x 1 \\\n  --y 1 2 \\\n  --no-z\n"
+        "A='b c' \\\n  CUDA_VISIBLE_DEVICES=0 \\\n  vllm serve a/model \\\n  --x 1 \\\n"
+        "  --host 127.0.0.1 \\\n  --y 1 2 \\\n  --no-z\n"
         "\n# where it came from\n"
-        "#   --x                   1       recipe: recipes/mine.yaml:3\n"
-        "#   --y                   [1, 2]  profile: recipes/mine.yaml:7\n"
-        "#   --z                   False   command line\n"
-        "#   A                     b c     recipe: recipes/mine.yaml:4\n"
-        "#   CUDA_VISIBLE_DEVICES  0       recipe-runner: tp × dp × pp devices\n"
+        "#   --x                   1          recipe: recipes/mine.yaml:3\n"
+        "#   --host                127.0.0.1  recipe: recipes/mine.yaml:3\n"
+        "#   --y                   [1, 2]     profile: recipes/mine.yaml:7\n"
+        "#   --z                   False      command line\n"
+        "#   A                     b c        recipe: recipes/mine.yaml:4\n"
+        "#   CUDA_VISIBLE_DEVICES  0          recipe-runner: tp × dp × pp devices\n"
+        "#   HF_HUB_OFFLINE        1          environment: HF_HUB_OFFLINE\n"
+        "#\n"
+        "# memory: unknown; recipe-runner does not know how vLLM spreads this architecture over GPUs\n"
         "\n# checks: v (models)\n"
         "\n# benchmark b (vllm_bench), from another terminal once the server answers\n"
         "vllm bench serve \\\n  --host 127.0.0.1 \\\n  --port 8000 \\\n  --model a/model \\\n"

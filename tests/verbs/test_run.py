@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import Answer
 from tests.nvml import Nvml, gpu
 
+WEIGHTS = f"model.path={Path(__file__).parents[1]}/data/small"
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
@@ -27,7 +29,7 @@ def nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 @pytest.mark.usefixtures("no_vllm")
 def test_without_vllm_the_refusal_says_how_to_install_it(verb: str, cli: Callable[..., Answer], nvml: Nvml) -> None:
     nvml.has(gpu(), gpu())
-    assert cli(verb, "recipe=internvl3", "hardware=a100x2", "serve.port=0").refusal == [
+    assert cli(verb, "recipe=internvl3", "hardware=a100x2", "serve.port=0", WEIGHTS).refusal == [
         "engine.command — there is no vllm command here; `pip install recipe-runner[vllm]` on a GPU host, "
         "`recipe-run setup cpu` without one, or set engine.command"
     ]
@@ -41,7 +43,7 @@ def test_all_that_keeps_it_from_starting_is_told_at_once(cli: Callable[..., Answ
         listener.bind(("", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        answer = cli("recipe=internvl3", "hardware=a100x2", "engine.command=no-vllm", f"serve.port={port}")
+        answer = cli("recipe=internvl3", "hardware=a100x2", "engine.command=no-vllm", f"serve.port={port}", WEIGHTS)
     assert answer.refusal == [
         "engine.command — there is no command no-vllm; check the path",
         f"serve.port — port {port} is in use by {psutil.Process().name()} (pid {os.getpid()}); "

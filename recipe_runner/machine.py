@@ -1,0 +1,174 @@
+"""This machine, looked at for what a run will find: each look is one line, with the cure."""
+
+import contextlib
+import os
+import platform as this
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Literal, NamedTuple
+
+import psutil
+
+from recipe_runner import facts
+from recipe_runner import leases as leased
+from recipe_runner.errors import RecipeError
+from recipe_runner.hardware import BUSY_GIB, Host
+from recipe_runner.process import port_free
+from recipe_runner.secrets import TOKENS
+
+PORT: Final = 8000
+SHM: Final = Path("/dev/shm")  # noqa: S108 — looked at, not written
+LOADED: Final = Path("/proc/driver/nvidia/version")
+MIN_DRIVER: Final = 525  # CUDA 12
+MIN_FILES: Final = 4096
+MIN_SHM_GIB: Final = 1.0  # a container has 0.06 unless told otherwise
+MIN_CACHE_GIB: Final = 20.0
+WEIGH_S: Final = 0.2
+Status = Literal["ok", "warning", "problem"]
+
+
+class Check(NamedTuple):
+    """One line: what was looked at, how it is, and what to do about it."""
+
+    name: str
+    status: Status
+    detail: str
+    do: str = ""
+
+
+def platform(here: Host) -> Check:
+    detail = f"{here.platform}, Python {this.python_version()}, {here.cores} cores, {here.memory_gib:.0f} GiB"
+    if sys.platform == "linux" and this.machine() == "x86_64":
+        return Check("platform", "ok", detail)
+    return Check("platform", "warning", detail, "run and serve need Linux on x86-64: use WSL2, or engine=attach")
+
+
+def driver(here: Host) -> Check:
+    if here.driver is None:
+        if LOADED.exists():
+            do = "see what `nvidia-smi` says; after an update of the driver, restart"
+            return Check("driver", "problem", "the NVIDIA driver is loaded, and does not answer", do)
+        return Check("driver", "ok", "no NVIDIA GPU here: hardware=cpu, or engine=attach")
+    if int(re.match(r"\d*", here.driver)[0] or 0) < MIN_DRIVER:  # type: ignore[index]
+        return Check("driver", "problem", f"{here.driver} is too old for vLLM", f"install {MIN_DRIVER} or later")
+    return Check("driver", "ok", here.driver)
+
+
+def gpus(here: Host) -> Iterator[Check]:
+    users = _users() if here.gpus else {}
+    for gpu in here.gpus:
+        busy = gpu.used_gib >= BUSY_GIB
+        whose = ", ".join(users.get(gpu.uuid, ())) or ("processes that cannot be seen from here" if busy else "")
+        detail = f"{gpu.name}, {gpu.used_gib:.1f} of {gpu.memory_gib:.1f} GiB in use{whose and f' by {whose}'}"
+        do = "end that, or choose others with CUDA_VISIBLE_DEVICES" if busy else ""
+        yield Check(f"GPU {gpu.id}", "warning" if busy else "ok", detail, do)
+    if here.driver is not None and not here.gpus:
+        yield Check("GPUs", "problem", "none is visible", "see CUDA_VISIBLE_DEVICES, and what `nvidia-smi -L` lists")
+
+
+def _users() -> dict[str, list[str]]:
+    """Who uses each GPU, by its UUID."""
+    import pynvml
+
+    users: dict[str, list[str]] = {}
+    pynvml.nvmlInit()
+    try:
+        for index in range(pynvml.nvmlDeviceGetCount()):
+            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+            with contextlib.suppress(pynvml.NVMLError):  # WSL2 does not say
+                running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+                users[str(pynvml.nvmlDeviceGetUUID(handle))] = [_user(p.pid, p.usedGpuMemory) for p in running]
+    finally:
+        pynvml.nvmlShutdown()
+    return users
+
+
+def _user(pid: int, used: int | None) -> str:
+    size = "" if used is None else f" ({used / facts.GIB:.1f} GiB)"
+    try:
+        process = psutil.Process(pid)
+        return f"{process.name()} (pid {pid}) of {process.username()}{size}"
+    except psutil.Error:
+        return f"pid {pid}{size}"
+
+
+def leases() -> Check:
+    try:
+        found = list(leased.survey())
+    except RecipeError as exc:
+        return Check("leases", "problem", exc.faults[0].what, exc.faults[0].do)
+    if lost := [lease for lease in found if lease.state == "outlived"]:
+        detail = ", ".join(f"{lease.holder.name} outlived pid {lease.holder.pid}" for lease in lost)
+        return Check("leases", "warning", detail, f"end what holds it: `fuser -v {lost[0].file}`")
+    held = [str(lease.holder) if lease.state == "held" else f"{lease.holder.name} is free again" for lease in found]
+    return Check("leases", "ok", "; ".join(held) or "none")
+
+
+def _hub_home() -> Path:
+    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
+    return Path(os.environ.get("HF_HOME") or default).expanduser()
+
+
+def token() -> Check:
+    file = Path(os.environ.get("HF_TOKEN_PATH") or _hub_home() / "token").expanduser()
+    variable = next((name for name in TOKENS if os.environ.get(name)), None)
+    if variable or file.is_file():
+        return Check("HF token", "ok", f"present, from {variable or file}")
+    return Check("HF token", "ok", "none; gated models need one: `hf auth login`, or HF_TOKEN")
+
+
+def hub_cache() -> Check:
+    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    folder = Path(named or _hub_home() / "hub").expanduser()
+    size, whole = _weight(folder)
+    detail = f"{folder}, {'' if whole else 'at least '}{size / facts.GIB:.1f} GiB"
+    return room("HF cache", folder, detail, MIN_CACHE_GIB, "name a larger disk with HF_HOME")
+
+
+def _weight(folder: Path) -> tuple[int, bool]:
+    """The bytes of what was downloaded, and whether there was time to see all of it."""
+    size, deadline = 0, time.monotonic() + WEIGH_S
+    for blob in folder.glob("*--*/blobs/*"):
+        with contextlib.suppress(OSError):
+            size += blob.stat().st_size
+        if time.monotonic() > deadline:
+            return size, False
+    return size, True
+
+
+def room(name: str, folder: Path, detail: str, least_gib: float, do: str) -> Check:
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    free_gib = shutil.disk_usage(there).free / facts.GIB
+    detail = f"{detail}, {free_gib:.0f} GiB free"
+    if not os.access(there, os.W_OK):
+        return Check(name, "problem", f"{detail}, not writable", do)
+    return Check(name, "ok" if free_gib >= least_gib else "warning", detail, do if free_gib < least_gib else "")
+
+
+def port() -> Check:
+    if port_free(None, PORT):
+        return Check(f"port {PORT}", "ok", "free")
+    holder = facts.holder(PORT)
+    return Check(
+        f"port {PORT}", "warning", f"in use{f' by {holder}' if holder else ''}", "serve.port=0 takes a free one"
+    )
+
+
+def limits() -> Iterator[Check]:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = 0 <= soft < MIN_FILES
+    do = "`ulimit -n 65536`" if hard < 0 or hard >= MIN_FILES else "raise it in /etc/security/limits.conf"
+    yield Check(
+        "open files", "warning" if few else "ok", "without limit" if soft < 0 else f"{soft} at most", do if few else ""
+    )
+    if SHM.is_dir():
+        size_gib = shutil.disk_usage(SHM).total / facts.GIB
+        small = size_gib < MIN_SHM_GIB
+        do = "several processes share it: `docker run --ipc=host`, or --shm-size=8g" if small else ""
+        yield Check(str(SHM), "warning" if small else "ok", f"{size_gib:.2f} GiB", do)

@@ -1,0 +1,136 @@
+"""Parts of a model as its `config.json` describes them: quantisation, experts, image encoder. Pure.
+
+Of the image encoder: what is spread over tensor-parallel GPUs, and what each GPU holds whole. Read from vLLM 0.32:
+`models/interns1.py`, `interns1_vit.py` (InternVL in transformers' format: attention and projector are whole on every
+GPU) and `qwen2_5_vl.py` (everything is spread but the patch embedding, norms and some biases).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+TILES: Final = 13  # InternVL: an image is cut into at most 12 tiles, and there is a small copy of the whole
+QWEN_IMAGE_TOKENS: Final = 16384  # Qwen2.5-VL's processor: max_pixels 12845056, 28 × 28 pixels a token
+PATCHES_A_TOKEN: Final = 4  # both merge 2 × 2 patches into one token of the text model
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How the linear layers are stored: bits a weight with its scales, and how many weights share a scale."""
+
+    name: str
+    bits: float
+    group: int | None = None
+
+
+PLAIN: Final = Quantization("none", 0)
+
+
+@dataclass(frozen=True)
+class Experts:
+    """A mixture of experts: `count` in each sparse layer, `active` for a token, each an MLP of width `intermediate`."""
+
+    count: int
+    active: int
+    intermediate: int
+    sparse_layers: int
+    shared_intermediate: int = 0
+
+
+@dataclass(frozen=True)
+class Vision:
+    """An image encoder with its projector, sizes in parameters.
+
+    `heads` is None where the attention is not spread. `wide` is how many activations of width `intermediate` an MLP
+    holds at once: 2, or 3 with a gate. `image_tokens` is what the largest image takes in the text model.
+    """
+
+    sharded: int
+    replicated: int
+    hidden: int
+    intermediate: int
+    heads: int | None
+    wide: int
+    image_tokens: int
+
+
+def vision(name: str, config: Mapping[str, Any], hidden: int) -> Vision:
+    """The image encoder in front of a text model of width `hidden`."""
+    if name == "InternVLForConditionalGeneration":
+        return _internvl(config, config["vision_config"], hidden)
+    return _qwen2_5_vl(config["vision_config"], hidden)
+
+
+def _internvl(config: Mapping[str, Any], part: Mapping[str, Any], hidden: int) -> Vision:
+    v, layers, f = part["hidden_size"], part["num_hidden_layers"], part["intermediate_size"]
+    size, patch = _square(part["image_size"]), _square(part["patch_size"])
+    if part.get("use_qk_norm") or not part.get("use_mean_pooling", True):
+        raise ValueError("an InternVL vision tower of another kind")
+    embeddings = part.get("num_channels", 3) * patch**2 * v + 2 * v + ((size // patch) ** 2 + 1) * v
+    biases = v if part.get("attention_bias", False) else 0
+    attention = 4 * v * v + 3 * biases + v
+    projector = 8 * v + 4 * v * hidden + hidden + hidden * hidden + hidden
+    return Vision(
+        sharded=layers * (2 * v * f + f),
+        replicated=embeddings + layers * (attention + v + 6 * v) + projector,
+        hidden=v,
+        intermediate=f,
+        heads=None,
+        wide=2,
+        image_tokens=TILES * int(config["image_seq_length"]),
+    )
+
+
+def _qwen2_5_vl(part: Mapping[str, Any], hidden: int) -> Vision:
+    v, layers, f, patch = part["hidden_size"], part["depth"], part["intermediate_size"], part["patch_size"]
+    embeddings = part.get("in_chans", 3) * part["temporal_patch_size"] * patch**2 * v
+    merged = v * part["spatial_merge_size"] ** 2
+    return Vision(
+        sharded=layers * (4 * v * v + 3 * v + 3 * v * f + 2 * f) + merged * merged + merged + merged * hidden,
+        replicated=embeddings + layers * (v + v + 2 * v) + v + hidden,
+        hidden=v,
+        intermediate=f,
+        heads=part["num_heads"],
+        wide=3,
+        image_tokens=QWEN_IMAGE_TOKENS,
+    )
+
+
+def _square(size: Any) -> int:
+    return int(size[0] if isinstance(size, list | tuple) else size)
+
+
+def experts(family: str, text: Mapping[str, Any]) -> Experts | None:
+    """The experts of a text model, or None for a dense one."""
+    layers = text["num_hidden_layers"]
+    if family == "MixtralForCausalLM":
+        return Experts(text["num_local_experts"], text["num_experts_per_tok"], text["intermediate_size"], layers)
+    if not family.endswith("MoeForCausalLM"):
+        return None
+    step, dense = text.get("decoder_sparse_step", 1), text.get("mlp_only_layers") or ()
+    return Experts(
+        count=text["num_experts"],
+        active=text["num_experts_per_tok"],
+        intermediate=text["moe_intermediate_size"],
+        sparse_layers=sum((layer + 1) % step == 0 and layer not in dense for layer in range(layers)),
+        shared_intermediate=text.get("shared_expert_intermediate_size") or 0,
+    )
+
+
+def quantization(found: Mapping[str, Any] | None) -> Quantization | None:
+    """What `quantization_config` says; None where its layout is not known here."""
+    if not found:
+        return PLAIN
+    method = found["quant_method"]
+    if method in ("awq", "gptq"):
+        bits, group = int(found["bits"]), int(found.get("group_size") or -1)
+        return Quantization(method, bits + ((16 + bits) / group if group > 0 else 0), group if group > 0 else None)
+    if method == "fp8":
+        block = found.get("weight_block_size")
+        return Quantization(method, 8, int(block[0]) if block else None)
+    if method == "compressed-tensors":
+        weights = [group["weights"] for group in found["config_groups"].values()]
+        if len(weights) == 1 and weights[0]["num_bits"] in (4, 8):
+            group = weights[0].get("group_size")
+            return Quantization(method, weights[0]["num_bits"] + (16 / group if group else 0), group)
+    return None

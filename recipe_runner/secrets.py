@@ -1,0 +1,124 @@
+"""Secrets stay in the environment: refused where files would hold them, masked where text would show them."""
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+from recipe_runner.errors import Fault
+
+MASK: Final = "***"
+KEY: Final = "VLLM_API_KEY"
+TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+INHERITED: Final = ("VLLM_", "NCCL_", "CUDA_", "HF_", "TORCH")
+EVERYWHERE: Final = (None, "", "0.0.0.0", "::", "[::]", "*")
+SHORT: Final = 8  # a secret shorter than this is masked as a word of its own only
+
+SECRET_NAME: Final = re.compile(r"(?:^|_)(?:KEY|TOKEN)$|ACCESS_KEY|SECRET|PASSWORD|PASSWD", re.I)
+# among a model's settings are many that end in _token and _key and are none, so there only these names count
+SECRET_FLAG: Final = re.compile(
+    r"(?:api|access|secret|private)_?key$|(?:hf|access|auth|api|bearer|refresh)_token$|secret|password|passwd", re.I
+)
+PUBLIC: Final = re.compile(r"(?i)|[01]|true|false|yes|no|on|off|none|null")
+LOOKS: Final = re.compile(r"\bhf_[A-Za-z0-9]{16,}\b|\bsk-[A-Za-z0-9_-]{16,}")
+NAMED: Final = r"(?:api[-_]?key|(?:hf|access|auth)[-_]token|secret|password)"
+NOT_YET: Final = r"(?!(?:None|null|True|False)\b|\*\*\*)"
+SHOWN: Final = (
+    (LOOKS, MASK),
+    (
+        re.compile(
+            r"(?i)(authorization\b['\"]?\s*[:=,]\s*(?:b(?=['\"]))?['\"]?(?:(?:bearer|basic)\s+)?)[^\s'\",;)}\]]+"
+        ),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(\b[Bb]earer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{MASK}"),
+    (re.compile(rf"(?i)({NAMED}['\"]?\s*[:=]\s*)\[[^\]]*\]"), rf"\1[{MASK}]"),
+    (
+        re.compile(rf"(?i)({NAMED}['\"]?+(?:\s*+[:=]\s*+|\s++(?=['\"]))\[?+['\"]?+){NOT_YET}[^\s'\",;)}}\]]+"),
+        rf"\1{MASK}",
+    ),
+    (re.compile(rf"(--(?:api-key|hf-token)[\s=]+){NOT_YET}(?!-)\S+(?:\s+(?!-)\S+)*"), rf"\1{MASK}"),
+    (re.compile(r"(://)[^\s/@'\"]+@"), rf"\1{MASK}@"),
+)
+
+
+def refused(serve: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[Fault]:
+    """What a recipe, or a command line, must not hold: it would stand in plans, reports and the list of processes."""
+    for key, value in serve.items():
+        for where in _secret_flags(key, value):
+            variable = {"api_key": KEY, "hf_token": TOKENS[0]}.get(where)
+            do = f"set {variable} in the environment" if variable else "take it away, and pass it in the environment"
+            yield Fault(f"serve.{where}", "a secret does not belong here: plans and reports would show it", do)
+    for name, value in env.items():
+        if (SECRET_NAME.search(name) and not PUBLIC.fullmatch(value)) or LOOKS.search(value):
+            do = f"set {name} in your environment; the server inherits it"
+            yield Fault(f"env.{name}", "a secret does not belong here: plans and reports would show it", do)
+
+
+def _secret_flags(at: str, value: Any) -> Iterator[str]:
+    """The dotted places in a flag's value that hold a secret."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _secret_flags(f"{at}.{key}", inner)
+        return
+    texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    named = SECRET_FLAG.search(at.rpartition(".")[2].replace("-", "_"))
+    if any(LOOKS.search(text) or (named and not PUBLIC.fullmatch(text)) for text in texts):
+        yield at
+
+
+def mask(text: str, environ: Mapping[str, str]) -> str:
+    """A text without the secrets of the environment, and without what looks like one."""
+    for value in sorted(_values(environ), key=len, reverse=True):
+        pattern = re.escape(value)
+        text = re.sub(pattern if len(value) >= SHORT else rf"(?<!\w){pattern}(?!\w)", MASK, text)
+    for shown, instead in SHOWN:
+        text = shown.sub(instead, text)
+    return text
+
+
+def _values(environ: Mapping[str, str]) -> set[str]:
+    """The secrets in the environment, also as JSON and URLs spell them."""
+    plain = {v.strip() for name, v in environ.items() if SECRET_NAME.search(name) and not PUBLIC.fullmatch(v.strip())}
+    return plain | {json.dumps(value)[1:-1] for value in plain} | {quote(value, safe="") for value in plain}
+
+
+def inherited(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that a server inherits and that change what it does, by name; secrets masked."""
+    return {
+        name: MASK if SECRET_NAME.search(name) and not PUBLIC.fullmatch(value) else mask(value, environ)
+        for name, value in sorted(environ.items())
+        if name.startswith(INHERITED)
+    }
+
+
+def exposed(host: str | None, environ: Mapping[str, str]) -> str | None:
+    """What to say of a server that anybody who reaches this machine could use."""
+    if host not in EVERYWHERE or environ.get(KEY):
+        return None
+    return f"the server listens on all interfaces, and asks for no key; set {KEY}, or serve.host=127.0.0.1"
+
+
+def may_send_key(url: str, trust: bool) -> Fault | None:
+    """What speaks against sending a key there: others on the network could read it."""
+    try:
+        parts = urlsplit(url)
+        if trust or parts.scheme == "https" or _loopback(parts.hostname or ""):
+            return None
+    except ValueError:  # an address that is none
+        pass
+    what = f"the key would go over the network readable, to {mask(url, {})}"
+    return Fault("engine.url", what, "use https://, or a tunnel to 127.0.0.1; --trust sends it all the same")
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)

