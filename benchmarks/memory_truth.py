@@ -12,10 +12,10 @@ from typing import Any
 
 import yaml
 
-from recipe_runner.architecture import Architecture
-from recipe_runner.memory import Memory
-from recipe_runner.parallel import judged
-from recipe_runner.serving import Device, Serving
+from recipe_runner.model.architecture import Architecture
+from recipe_runner.model.memory import Memory
+from recipe_runner.model.parallel import judged
+from recipe_runner.model.serving import Device, Serving
 
 LOGS = Path(__file__).parents[1] / "tests" / "data" / "vllm_logs"
 

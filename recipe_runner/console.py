@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from recipe_runner.api import Outcome
+from recipe_runner.model.serving import GIB
 from recipe_runner.paths import short
 from recipe_runner.plan import Plan
 from recipe_runner.report import Record
 from recipe_runner.serverlog import last_line
-from recipe_runner.serving import GIB
 
 COLOURS: Final = {
     **dict.fromkeys(("passed", "measured"), "green"),

@@ -8,9 +8,9 @@ from recipe_runner.errors import Fault
 from recipe_runner.facts import Facts
 from recipe_runner.flags import unknown
 from recipe_runner.hardware import BUSY_GIB, Host, mismatch
+from recipe_runner.model.spread import Spread
+from recipe_runner.model.weights import Problem
 from recipe_runner.schema import Hardware, Request
-from recipe_runner.spread import Spread
-from recipe_runner.weights import Problem
 
 Kind = Literal["launch", "host", "fit", "memory", "flags", "model"]
 

@@ -14,9 +14,9 @@ from recipe_runner.api import Located
 from recipe_runner.errors import RecipeError
 from recipe_runner.facts import Facts
 from recipe_runner.hardware import Gpu, Host
+from recipe_runner.model.serving import GIB
 from recipe_runner.plan import Command, Plan, plan
 from recipe_runner.schema import ModelFacts
-from recipe_runner.serving import GIB
 
 CPU_ONLY = Host((), None, "a CPU", 4, 16.0, "Linux")
 VLLM = Located(("vllm", "serve"), ("vllm",))

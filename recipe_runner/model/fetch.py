@@ -17,11 +17,11 @@ from typing import Any, Final, TextIO
 
 import psutil
 
-from recipe_runner.hub import Listing, listing
+from recipe_runner.model.hub import Listing, listing
+from recipe_runner.model.refusals import offline, page, problem, reason
+from recipe_runner.model.weights import Problem, cached, gib, hub_cache, model_cache, room, weight_files
 from recipe_runner.process import Child
-from recipe_runner.refusals import offline, page, problem, reason
 from recipe_runner.serialize import to_json
-from recipe_runner.weights import Problem, cached, gib, hub_cache, model_cache, room, weight_files
 
 POLL_S: Final = 0.2
 PROGRESS_S: Final = 1.0
@@ -46,7 +46,7 @@ def fetch(model_id: str, revision: str | None, tell: Tell, stop: Callable[[], bo
         return refused
     with tempfile.TemporaryDirectory(prefix="recipe-runner-") as place:
         log = Path(place) / "fetch.log"
-        command = [sys.executable, "-P", "-m", "recipe_runner.fetch", model_id, revision or ""]
+        command = [sys.executable, "-P", "-m", "recipe_runner.model.fetch", model_id, revision or ""]
         child = Child(command, {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}, log, adopts=False)
         reports = log.open(encoding="utf-8", errors="replace")  # outlives its name: nothing is left if we are killed
     try:
@@ -154,7 +154,7 @@ def _download(model_id: str, revision: str | None) -> str | Problem:
 def _snapshot(model_id: str, revision: str | None, names: list[str]) -> str:
     from huggingface_hub import snapshot_download
 
-    from recipe_runner.refusals import endpoint
+    from recipe_runner.model.refusals import endpoint
 
     return str(
         snapshot_download(

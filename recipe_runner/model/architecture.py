@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recipe_runner.parts import PLAIN, Experts, Quantization, Vision, experts, quantization, vision
+from recipe_runner.model.parts import PLAIN, Experts, Quantization, Vision, experts, quantization, vision
 
 DTYPE_BYTES: Final = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
 VOCABULARY_PADDING: Final = 64  # layers/vocab_parallel_embedding.py: to 64, not to 64 × tp

@@ -5,8 +5,8 @@ import os
 import re
 from typing import Any, Final
 
+from recipe_runner.model.weights import Problem, hub_cache
 from recipe_runner.serialize import one_line
-from recipe_runner.weights import Problem, hub_cache
 
 LOGIN: Final = "`hf auth login`, or set HF_TOKEN"
 LOCAL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import facts, fetch, leases, prepare, runner
+from recipe_runner import facts, leases, prepare, runner
 from recipe_runner.console import Screen
 from recipe_runner.errors import RecipeError
+from recipe_runner.model import fetch
+from recipe_runner.model.weights import Problem
 from recipe_runner.plan import Plan
-from recipe_runner.weights import Problem
 from tests.conftest import Answer
 from tests.running import SMALL, fake, run_here
 
@@ -104,7 +105,7 @@ def test_a_model_that_cannot_be_had_is_refused_where_that_is_known(
     kind: str, code: int, monkeypatch: pytest.MonkeyPatch, recipe: Callable[..., Path], cli: Callable[..., Answer]
 ) -> None:
     recipe("model: {id: a/model}\n")
-    monkeypatch.setattr("recipe_runner.hub.ask", lambda *_: Problem(kind, "it cannot be had", "do this"))  # type: ignore[arg-type]
+    monkeypatch.setattr("recipe_runner.model.hub.ask", lambda *_: Problem(kind, "it cannot be had", "do this"))  # type: ignore[arg-type]
     answer = cli("plan", "recipe=mine", "hardware=a100x2")
     assert answer.code == code
     if code:

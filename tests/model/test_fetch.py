@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from recipe_runner import fetch as module
-from recipe_runner.fetch import fetch, main
-from recipe_runner.weights import Problem, cached, hub_cache
-from tests.hub_server import COMMIT, Hub, Model, asked_by, safetensors
+from recipe_runner.model import fetch as module
+from recipe_runner.model.fetch import fetch, main
+from recipe_runner.model.weights import Problem, cached, hub_cache
+from tests.model.hub_server import COMMIT, Hub, Model, asked_by, safetensors
 from tests.running import until
 
 NAMES = [f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)]
@@ -43,7 +43,7 @@ def told() -> list[tuple[int, int]]:
 def nothing_is_left() -> Iterator[None]:
     yield
     mine = [p.cmdline() for p in psutil.Process().children(recursive=True) if p.status() != psutil.STATUS_ZOMBIE]
-    assert not [words for words in mine if "recipe_runner.fetch" in words]
+    assert not [words for words in mine if "recipe_runner.model.fetch" in words]
 
 
 def run(told: list[tuple[int, int]], stop: Any = lambda: False, revision: str | None = None) -> Path | Problem:
@@ -125,7 +125,7 @@ def test_an_interrupt_takes_it_down(hub: Hub, told: list[tuple[int, int]]) -> No
 
 def test_without_its_parent_it_ends(hub: Hub, tmp_path: Path) -> None:
     hub.slow = dict.fromkeys(NAMES, 0.5)
-    program = "from recipe_runner.fetch import fetch; fetch('a/model', None, print, lambda: False)"
+    program = "from recipe_runner.model.fetch import fetch; fetch('a/model', None, print, lambda: False)"
     parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.DEVNULL)
     (child,) = until(lambda: incomplete() and psutil.Process(parent.pid).children(), "download")
     parent.kill()

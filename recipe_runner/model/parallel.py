@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from recipe_runner.architecture import Architecture
-from recipe_runner.memory import Memory, memory
-from recipe_runner.serving import Device, Serving
+from recipe_runner.model.architecture import Architecture
+from recipe_runner.model.memory import Memory, memory
+from recipe_runner.model.serving import Device, Serving
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from recipe_runner.errors import Fault
-from recipe_runner.schema import ModelFacts
-from recipe_runner.weights import (
+from recipe_runner.model.weights import (
     Problem,
     cached,
     gib,
@@ -21,7 +20,8 @@ from recipe_runner.weights import (
     wanted,
     weight_files,
 )
-from tests.hub_server import COMMIT, CONFIG, safetensors
+from recipe_runner.schema import ModelFacts
+from tests.model.hub_server import COMMIT, CONFIG, safetensors
 
 ONE = safetensors({"a": ("BF16", [64, 32]), "b": ("BF16", [10])}, {"format": "pt"})
 TWO = safetensors({"c": ("BF16", [6]), "d": ("I32", [3, 4])})

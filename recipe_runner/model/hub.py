@@ -13,11 +13,11 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from recipe_runner.model.refusals import endpoint, network, nonsense, offline, page, problem, shown
+from recipe_runner.model.weights import COMMIT, CONFIGS, Problem, cached, of_folder, wanted, weight_files
 from recipe_runner.paths import cache
-from recipe_runner.refusals import endpoint, network, nonsense, offline, page, problem, shown
 from recipe_runner.schema import ModelFacts
 from recipe_runner.serialize import write_json
-from recipe_runner.weights import COMMIT, CONFIGS, Problem, cached, of_folder, wanted, weight_files
 
 TIMEOUT_S: Final = 3.0
 FRESH_S: Final = 86_400.0  # how long what a branch said is taken to be true; a commit never changes

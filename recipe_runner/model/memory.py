@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from recipe_runner.architecture import DTYPE_BYTES, Architecture, Stage
-from recipe_runner.parts import PATCHES_A_TOKEN, Quantization
-from recipe_runner.serving import GIB, Device, Serving
+from recipe_runner.model.architecture import DTYPE_BYTES, Architecture, Stage
+from recipe_runner.model.parts import PATCHES_A_TOKEN, Quantization
+from recipe_runner.model.serving import GIB, Device, Serving
 
 Verdict = Literal["fits", "does_not_fit", "unknown"]
 

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
-from recipe_runner import hub as hub_module
 from recipe_runner import paths
-from recipe_runner.hub import ask, listing, supported, within
-from recipe_runner.refusals import problem, reason
+from recipe_runner.model import hub as hub_module
+from recipe_runner.model.hub import ask, listing, supported, within
+from recipe_runner.model.refusals import problem, reason
+from recipe_runner.model.weights import Problem, hub_cache
 from recipe_runner.schema import ModelFacts
-from recipe_runner.weights import Problem, hub_cache
-from tests.hub_server import COMMIT, CONFIG, Hub, Model, asked_by, safetensors
+from tests.model.hub_server import COMMIT, CONFIG, Hub, Model, asked_by, safetensors
 
 WEIGHTS = safetensors({"a": ("BF16", [64, 32])})
 FILES = {"config.json": json.dumps(CONFIG).encode(), "model.safetensors": WEIGHTS, "README.md": b"#"}
@@ -309,7 +309,7 @@ def test_bugs_stay_bugs(monkeypatch: pytest.MonkeyPatch, hub: Hub) -> None:
 
 PROGRAM = """
 import sys, time
-from recipe_runner.hub import ask
+from recipe_runner.model.hub import ask
 assert "huggingface_hub" not in sys.modules
 start = time.monotonic()
 print(ask("a/model").what)

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from recipe_runner.architecture import Architecture, layers_of_stages
-from recipe_runner.parts import PLAIN, Experts, Quantization
+from recipe_runner.model.architecture import Architecture, layers_of_stages
+from recipe_runner.model.parts import PLAIN, Experts, Quantization
 
-LOGS = Path(__file__).parent / "data" / "vllm_logs"
+LOGS = Path(__file__).parents[1] / "data" / "vllm_logs"
 
 QWEN3: dict[str, Any] = {
     **{"architectures": ["Qwen3ForCausalLM"], "torch_dtype": "bfloat16", "tie_word_embeddings": False},

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from recipe_runner.architecture import Architecture
-from recipe_runner.memory import Memory, memory
-from recipe_runner.parallel import judged
-from recipe_runner.serving import Device, Serving
-from tests.test_architecture_facts import INTERNVL3, LOGS, QWEN3, QWEN25VL, of
+from recipe_runner.model.architecture import Architecture
+from recipe_runner.model.memory import Memory, memory
+from recipe_runner.model.parallel import judged
+from recipe_runner.model.serving import Device, Serving
+from tests.model.test_architecture_facts import INTERNVL3, LOGS, QWEN3, QWEN25VL, of
 
 FILES = sorted(LOGS.glob("*.yaml"))
 H100, L4, RTX4090 = Device(79.11, "H100-SXM5-80GB"), Device(21.96, "L4"), Device(23.52, "RTX-4090")

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recipe_runner import memory as constants
-from recipe_runner.architecture import Architecture
-from recipe_runner.parallel import Choice, alternatives, auto, choices, judged, larger, legal
-from recipe_runner.parts import PLAIN, Experts, Quantization
-from recipe_runner.serving import Device, Serving
-from tests.test_architecture_facts import INTERNVL3, INTERNVL35, QWEN3, QWEN3_MOE, QWEN25VL, SMOLLM2, of
+from recipe_runner.model import memory as constants
+from recipe_runner.model.architecture import Architecture
+from recipe_runner.model.parallel import Choice, alternatives, auto, choices, judged, larger, legal
+from recipe_runner.model.parts import PLAIN, Experts, Quantization
+from recipe_runner.model.serving import Device, Serving
+from tests.model.test_architecture_facts import INTERNVL3, INTERNVL35, QWEN3, QWEN3_MOE, QWEN25VL, SMOLLM2, of
 
 A100 = Device(39.39, "A100-SXM4-40GB")
 FP8 = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [128, 128]}}
