@@ -38,8 +38,18 @@ def test_the_api_server_is_killed_during_the_benchmark(tmp_path: Path) -> None:
     assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in workers)
 
 
-def test_a_flag_that_vllm_does_not_know_is_quoted_from_its_log(tmp_path: Path) -> None:
+def test_a_flag_that_vllm_does_not_know_is_refused_before_launch(tmp_path: Path) -> None:
     run = start(tmp_path, *TINY, "serve.no_such_flag=1")
+    assert run.end() == 2
+    assert run.told == (
+        "recipe-run: serve.no_such_flag — the vLLM that is installed here has no flag no_such_flag; "
+        "take it away, or use a vLLM that has it\n"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_flag_that_vllm_does_not_know_is_quoted_from_its_log(tmp_path: Path) -> None:
+    run = start(tmp_path, *TINY, "serve.no_such_flag=1", "preflight.flags=warn")
     assert run.end() == 3
     assert run.report["errors"][0]["what"] == "the server ended with status 2"
     assert "unrecognized arguments: --no-such-flag 1" in run.report["log_excerpt"][-1]
