@@ -14,13 +14,13 @@ from recipe_runner.api import Located
 from recipe_runner.errors import Fault
 from recipe_runner.flags import options
 from recipe_runner.hardware import Gpu, Host, idle
+from recipe_runner.model.serving import GIB
 from recipe_runner.model.weights import Problem, cached, missing_bytes, of_folder, room
 from recipe_runner.process import port_free
 from recipe_runner.schema import ModelFacts, Request
 from recipe_runner.secrets import exposed, inherited, may_send_key
 from recipe_runner.versions import versions
 
-GIB: Final = 1 << 30
 HUB_S: Final = 2.4  # so that a person waits at most 3 s in all
 
 

@@ -17,6 +17,7 @@ from recipe_runner import facts
 from recipe_runner import leases as leased
 from recipe_runner.errors import RecipeError
 from recipe_runner.hardware import BUSY_GIB, Host
+from recipe_runner.model.serving import GIB
 from recipe_runner.process import port_free
 from recipe_runner.secrets import TOKENS
 
@@ -88,7 +89,7 @@ def _users() -> dict[str, list[str]]:
 
 
 def _user(pid: int, used: int | None) -> str:
-    size = "" if used is None else f" ({used / facts.GIB:.1f} GiB)"
+    size = "" if used is None else f" ({used / GIB:.1f} GiB)"
     try:
         process = psutil.Process(pid)
         return f"{process.name()} (pid {pid}) of {process.username()}{size}"
@@ -125,7 +126,7 @@ def hub_cache() -> Check:
     named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     folder = Path(named or _hub_home() / "hub").expanduser()
     size, whole = _weight(folder)
-    detail = f"{folder}, {'' if whole else 'at least '}{size / facts.GIB:.1f} GiB"
+    detail = f"{folder}, {'' if whole else 'at least '}{size / GIB:.1f} GiB"
     return room("HF cache", folder, detail, MIN_CACHE_GIB, "name a larger disk with HF_HOME")
 
 
@@ -142,7 +143,7 @@ def _weight(folder: Path) -> tuple[int, bool]:
 
 def room(name: str, folder: Path, detail: str, least_gib: float, do: str) -> Check:
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free_gib = shutil.disk_usage(there).free / facts.GIB
+    free_gib = shutil.disk_usage(there).free / GIB
     detail = f"{detail}, {free_gib:.0f} GiB free"
     if not os.access(there, os.W_OK):
         return Check(name, "problem", f"{detail}, not writable", do)
@@ -168,7 +169,7 @@ def limits() -> Iterator[Check]:
         "open files", "warning" if few else "ok", "without limit" if soft < 0 else f"{soft} at most", do if few else ""
     )
     if SHM.is_dir():
-        size_gib = shutil.disk_usage(SHM).total / facts.GIB
+        size_gib = shutil.disk_usage(SHM).total / GIB
         small = size_gib < MIN_SHM_GIB
         do = "several processes share it: `docker run --ipc=host`, or --shm-size=8g" if small else ""
         yield Check(str(SHM), "warning" if small else "ok", f"{size_gib:.2f} GiB", do)

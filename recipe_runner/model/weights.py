@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from recipe_runner.errors import Fault
+from recipe_runner.model.serving import GIB
 from recipe_runner.schema import ModelFacts
 
-GIB: Final = 1 << 30
 MOST_HEADER: Final = 100_000_000  # bytes; safetensors itself refuses more
 CONFIGS: Final = ("config.json", "params.json")  # transformers, Mistral
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
