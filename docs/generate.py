@@ -19,10 +19,11 @@ from typing import Any, Final
 from generate_reference import HOSTS_OWN, cell, code, hardware, plugins, profiles
 from pydantic import BaseModel
 
-from recipe_runner import library, prepare
+from recipe_runner import prepare
+from recipe_runner.composition import library
+from recipe_runner.composition.schema import Request
 from recipe_runner.errors import RecipeError
 from recipe_runner.plan import Command, Plan
-from recipe_runner.schema import Request
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"

@@ -15,9 +15,9 @@ from pydantic import AfterValidator, BaseModel
 from pydantic.fields import FieldInfo
 
 from recipe_runner import registry
-from recipe_runner.hardware import profile_facts
+from recipe_runner.composition.space import Space
+from recipe_runner.host.hardware import profile_facts
 from recipe_runner.paths import shipped
-from recipe_runner.space import Space
 
 HOSTS_OWN: Final = "host"  # the profile that differs from host to host
 LIMITS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}

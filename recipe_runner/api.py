@@ -21,10 +21,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
-from recipe_runner import environments
 from recipe_runner.client import Answer as Answer
 from recipe_runner.client import Client as Client
 from recipe_runner.errors import Fault as Fault
+from recipe_runner.host import environments
 
 environment: Final = environments.program
 Verdict = Literal["passed", "failed", "inconclusive", "measured", "skipped", "error"]

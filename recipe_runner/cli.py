@@ -77,7 +77,7 @@ def _verb(words: list[str]) -> tuple[str | None, list[str]]:
         return first, rest
     if first.startswith("-") or "=" in first or first.startswith("~"):
         return "run", words
-    from recipe_runner import library
+    from recipe_runner.composition import library
 
     is_recipe = first.endswith(".yaml") or first in library.names(library.folders())
     do = f"write recipe={first}" if is_recipe else choose(first, VERBS)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import argcomplete
 
-from recipe_runner import library
+from recipe_runner.composition import library
 from recipe_runner.paths import shipped
 
 KEYS: Final = (

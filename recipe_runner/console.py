@@ -18,7 +18,7 @@ from recipe_runner.model.serving import GIB
 from recipe_runner.paths import short
 from recipe_runner.plan import Plan
 from recipe_runner.report import Record
-from recipe_runner.serverlog import last_line
+from recipe_runner.serving.serverlog import last_line
 
 COLOURS: Final = {
     **dict.fromkeys(("passed", "measured"), "green"),

@@ -11,15 +11,15 @@ from typing import Any, Final
 import psutil
 
 from recipe_runner.api import Located
+from recipe_runner.composition.schema import ModelFacts, Request
 from recipe_runner.errors import Fault
-from recipe_runner.flags import options
-from recipe_runner.hardware import Gpu, Host, idle
+from recipe_runner.host.flags import options
+from recipe_runner.host.hardware import Gpu, Host, idle
+from recipe_runner.host.versions import versions
 from recipe_runner.model.serving import GIB
 from recipe_runner.model.weights import Problem, cached, missing_bytes, of_folder, room
 from recipe_runner.process import port_free
-from recipe_runner.schema import ModelFacts, Request
 from recipe_runner.secrets import exposed, inherited, may_send_key
-from recipe_runner.versions import versions
 
 HUB_S: Final = 2.4  # so that a person waits at most 3 s in all
 

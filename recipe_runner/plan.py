@@ -7,17 +7,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from recipe_runner.api import Benchmark, Check, Target
+from recipe_runner.composition.layers import Origin
+from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import RecipeError
 from recipe_runner.facts import Facts
-from recipe_runner.hardware import described
-from recipe_runner.layers import Origin
+from recipe_runner.host.hardware import described
 from recipe_runner.model.serving import GIB
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.spread import spread as spread_over
 from recipe_runner.paths import short
 from recipe_runner.preflight import findings
 from recipe_runner.process import words
-from recipe_runner.schema import Hardware, Request
 
 PARALLEL_FLAGS: Final = {"tp": "tensor_parallel_size", "dp": "data_parallel_size", "pp": "pipeline_parallel_size"}
 DEVICES: Final = "CUDA_VISIBLE_DEVICES"

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import Fault
 from recipe_runner.facts import Facts
-from recipe_runner.flags import unknown
-from recipe_runner.hardware import BUSY_GIB, Host, mismatch
+from recipe_runner.host.flags import unknown
+from recipe_runner.host.hardware import BUSY_GIB, Host, mismatch
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.weights import Problem
-from recipe_runner.schema import Hardware, Request
 
 Kind = Literal["launch", "host", "fit", "memory", "flags", "model"]
 

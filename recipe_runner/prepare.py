@@ -6,15 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.compose import Composed, Point, compose, points
+from recipe_runner.composition.compose import Composed, Point, compose, points
+from recipe_runner.composition.layers import fold
+from recipe_runner.composition.reading import request
+from recipe_runner.composition.schema import Request
+from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
 from recipe_runner.facts import free_port, gather, host
-from recipe_runner.hardware import Host, match, profile_facts
-from recipe_runner.layers import fold
+from recipe_runner.host.hardware import Host, match, profile_facts
 from recipe_runner.plan import Plan, plan
-from recipe_runner.reading import request
-from recipe_runner.schema import Request
-from recipe_runner.space import Space
 
 HOSTLESS: Final = "attach"  # the engine that needs no hardware
 

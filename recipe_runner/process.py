@@ -136,12 +136,12 @@ class Child:
 
     def _alive(self, process: psutil.Process) -> bool:
         """Whether it still runs; a dead child of ours is taken off the process table."""
+        if process.pid == self.pid:
+            return self._popen.poll() is None
         try:
             if process.status() != psutil.STATUS_ZOMBIE:
                 return True
-            if process.pid == self.pid:
-                self._popen.poll()
-            elif process.ppid() == os.getpid():
+            if process.ppid() == os.getpid():
                 os.waitpid(process.pid, os.WNOHANG)
         except (psutil.Error, ChildProcessError):
             pass

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from recipe_runner.api import Outcome
-from recipe_runner.environment import describe
 from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.host.environment import describe
 from recipe_runner.plan import Plan
 from recipe_runner.serialize import to_json, write_json
-from recipe_runner.serverlog import logged_memory
+from recipe_runner.serving.serverlog import logged_memory
 from recipe_runner.verdict import RunVerdict, exit_code, overall
 
 SERVER_LOG: Final = "server.log"

@@ -13,16 +13,16 @@ from recipe_runner.api import Bench, Outcome
 from recipe_runner.client import KEY, AnswerError, Client
 from recipe_runner.console import Screen
 from recipe_runner.errors import Fault, Interrupted, RecipeError, ServerError
+from recipe_runner.host.leases import Holder, lease
 from recipe_runner.interrupts import Interrupts
-from recipe_runner.leases import Holder, lease
 from recipe_runner.model.fetch import fetch
 from recipe_runner.model.weights import Problem
 from recipe_runner.plan import Plan
 from recipe_runner.process import Child, adopt_orphans
 from recipe_runner.report import SERVER_LOG, Record, outcome_of, run_folder, sweep_folder
 from recipe_runner.serialize import one_line
-from recipe_runner.server import POLL_S, Server
-from recipe_runner.serverlog import telling_lines
+from recipe_runner.serving.server import POLL_S, Server
+from recipe_runner.serving.serverlog import telling_lines
 
 COMMAND_STOP_S: Final = 1.0
 Keep = Callable[[str, str, Outcome, float], None]
@@ -203,8 +203,8 @@ class _Group:
                 self.command = None
 
     def _stay(self, record: Record) -> None:
-        self.screen.note(f"serving {record.plan.target.served_name} at {record.plan.url}; Ctrl-C stops it")
         with self._phase(record, "serving"):
+            self.screen.note(f"serving {record.plan.target.served_name} at {record.plan.url}; Ctrl-C stops it")
             while True:
                 self.server.check_alive()
                 time.sleep(POLL_S)

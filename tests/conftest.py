@@ -9,7 +9,8 @@ from typing import NamedTuple
 import pytest
 
 from recipe_runner import cli as command_line
-from recipe_runner import compose, paths
+from recipe_runner import paths
+from recipe_runner.composition import compose
 from tests.nvml import Nvml
 
 REAL_CACHE = str(paths.cache().parent)  # read before any test moves it away

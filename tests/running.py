@@ -15,8 +15,9 @@ from unittest.mock import patch
 
 import psutil
 
-from recipe_runner import runner, server
+from recipe_runner import runner
 from recipe_runner.cli import main
+from recipe_runner.serving import server
 
 DATA = Path(__file__).parent / "data"
 SMALL = (f"recipe={DATA / 'small.yaml'}", "hardware=cpu", "timeouts.stop_s=5")

@@ -61,6 +61,11 @@ def test_sizes_and_docstrings(file: Path) -> None:
             assert node.end_lineno - node.lineno < 60, f"{file}:{node.lineno} {node.name} is too long"
 
 
+def test_the_core_is_small() -> None:
+    """What is at the top is the way from a command line to a report; what serves one step of it has a folder."""
+    assert len([file for file in PACKAGE.glob("*.py") if not file.name.startswith("__")]) <= 25
+
+
 def test_functions_are_short_as_a_rule() -> None:
     sizes = sorted(
         (node.end_lineno or 0) - node.lineno + 1

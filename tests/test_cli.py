@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import __version__, library
+from recipe_runner import __version__
 from recipe_runner import cli as command_line
 from recipe_runner import help as pages
+from recipe_runner.composition import library
 from recipe_runner.errors import Interrupted
 from recipe_runner.verbs import list as list_verb
 from tests.conftest import Answer

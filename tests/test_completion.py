@@ -10,9 +10,10 @@ from pathlib import Path
 import argcomplete
 import pytest
 
-from recipe_runner import cli, completion, library
+from recipe_runner import cli, completion
+from recipe_runner.composition import library
+from recipe_runner.composition.space import Space
 from recipe_runner.paths import shipped
-from recipe_runner.space import Space
 
 ASKED = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\v", "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "COMP_TYPE": "9"}
 

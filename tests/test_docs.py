@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from recipe_runner import environments
 from recipe_runner.cli import VERBS, parser
-from recipe_runner.schema import Hardware, Model, Parallelism, Preflight, Reporting, Timeouts
-from recipe_runner.yamlfile import read
+from recipe_runner.composition.schema import Hardware, Model, Parallelism, Preflight, Reporting, Timeouts
+from recipe_runner.composition.yamlfile import read
+from recipe_runner.host import environments
 from tests.pages import Session, blocks
 
 ROOT = Path(__file__).resolve().parent.parent

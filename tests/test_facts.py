@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 from recipe_runner import facts, prepare
+from recipe_runner.composition.schema import ModelFacts, Request
 from recipe_runner.engines import sim_server
 from recipe_runner.errors import RecipeError
 from recipe_runner.facts import Attached, Facts, gather, host
 from recipe_runner.plan import Plan
-from recipe_runner.schema import ModelFacts, Request
 from tests.nvml import A100, Nvml, gpu
 
 DO = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import library
+from recipe_runner.composition import library
 from recipe_runner.paths import shipped
 from tests.conftest import Answer
 from tests.nvml import Nvml, gpu

@@ -11,12 +11,12 @@ import pytest
 
 from recipe_runner import prepare
 from recipe_runner.api import Located
+from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.errors import RecipeError
 from recipe_runner.facts import Facts
-from recipe_runner.hardware import Gpu, Host
+from recipe_runner.host.hardware import Gpu, Host
 from recipe_runner.model.serving import GIB
 from recipe_runner.plan import Command, Plan, plan
-from recipe_runner.schema import ModelFacts
 
 CPU_ONLY = Host((), None, "a CPU", 4, 16.0, "Linux")
 VLLM = Located(("vllm", "serve"), ("vllm",))

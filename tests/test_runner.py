@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import server
+from recipe_runner.serving import server
 from tests.running import DOWN, SMALL, fake, run_here
 
 REPORT = [

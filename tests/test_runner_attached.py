@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import server
 from recipe_runner.client import Client
 from recipe_runner.engines import sim_server
+from recipe_runner.serving import server
 from tests.running import SMALL, fake, free_port, run_here
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from recipe_runner import runner, server
+from recipe_runner import runner
 from recipe_runner.report import Record
+from recipe_runner.serving import server
 from tests.running import DOWN, SMALL, Clock, Folder, fake, run_here
 
 READY = "timeouts.ready_s=60"

@@ -13,10 +13,10 @@ from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
+from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.model.refusals import endpoint, network, nonsense, offline, page, problem, shown
 from recipe_runner.model.weights import COMMIT, CONFIGS, Problem, cached, of_folder, wanted, weight_files
 from recipe_runner.paths import cache
-from recipe_runner.schema import ModelFacts
 from recipe_runner.serialize import write_json
 
 TIMEOUT_S: Final = 3.0

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from recipe_runner.composition.schema import Hardware, ModelFacts, Parallelism, Request
 from recipe_runner.errors import Fault
 from recipe_runner.model.architecture import Architecture
 from recipe_runner.model.parallel import Choice, alternatives, auto, choices, judged
 from recipe_runner.model.serving import Device, Serving
-from recipe_runner.schema import Hardware, ModelFacts, Parallelism, Request
 
 CPU_KV: Final = "VLLM_CPU_KVCACHE_SPACE"
 

@@ -13,9 +13,9 @@ from math import prod
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.errors import Fault
 from recipe_runner.model.serving import GIB
-from recipe_runner.schema import ModelFacts
 
 MOST_HEADER: Final = 100_000_000  # bytes; safetensors itself refuses more
 CONFIGS: Final = ("config.json", "params.json")  # transformers, Mistral

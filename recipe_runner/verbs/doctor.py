@@ -9,17 +9,18 @@ from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
-from recipe_runner import environments, facts, flags, machine, registry
+from recipe_runner import facts, registry
 from recipe_runner.api import Engine
+from recipe_runner.composition.stack import PERSONAL
+from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import RecipeError
-from recipe_runner.hardware import Host
-from recipe_runner.machine import Check
+from recipe_runner.host import environments, flags, machine
+from recipe_runner.host.hardware import Host
+from recipe_runner.host.machine import Check
+from recipe_runner.host.versions import versions
 from recipe_runner.paths import personal_config, short
 from recipe_runner.secrets import inherited
 from recipe_runner.serialize import one_line, to_json
-from recipe_runner.stack import PERSONAL
-from recipe_runner.versions import versions
-from recipe_runner.yamlfile import read
 
 SUMMARY = "what a run will find on this machine: GPUs, vLLM, the hub, disk, ports; each with its cure"
 EXITS: Final = "The exit code is 0 whatever is found; `--json` says the status of each check."

@@ -6,11 +6,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final
 
-from recipe_runner import library
+from recipe_runner.composition import library
+from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import shipped, short
 from recipe_runner.serialize import one_line, to_json
-from recipe_runner.yamlfile import read
 
 SUMMARY = "what there is: recipes, hardware, engines, presets, checks, benchmarks, reports, …"
 GROUPS: Final = {"hardware": ("hardware",), "engines": ("engine",), "presets": ("validation", "benchmark")}

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 
 from recipe_runner import prepare
-from recipe_runner.layers import TYPED, Origin
+from recipe_runner.composition.layers import TYPED, Origin
 from recipe_runner.model.parallel import Choice
 from recipe_runner.plan import Command, Plan
 from recipe_runner.serialize import one_line, to_json

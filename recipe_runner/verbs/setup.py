@@ -6,10 +6,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from recipe_runner import environments, flags
 from recipe_runner.errors import Fault, RecipeError, choose
+from recipe_runner.host import environments, flags
+from recipe_runner.host.versions import versions
 from recipe_runner.serialize import to_json
-from recipe_runner.versions import versions
 
 SUMMARY = "build an environment with real vLLM for CPU, once; `hardware=cpu` uses it"
 

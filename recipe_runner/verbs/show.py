@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from recipe_runner import library, prepare
+from recipe_runner import prepare
+from recipe_runner.composition import library
+from recipe_runner.composition.layers import TYPED
+from recipe_runner.composition.schema import Request
 from recipe_runner.errors import Fault, RecipeError, choose
-from recipe_runner.layers import TYPED
 from recipe_runner.paths import short
-from recipe_runner.schema import Request
 from recipe_runner.serialize import one_line, to_json
 
 SUMMARY = "one recipe: what it says and what it expects, with the file and line of each value"

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from recipe_runner import environments
+from recipe_runner.host import environments
 from recipe_runner.process import port_free
 
 HOME = environments.folder("cpu")  # read before any test moves the cache away

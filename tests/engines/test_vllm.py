@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import environments
 from recipe_runner.engines.vllm import Vllm
 from recipe_runner.errors import Fault
+from recipe_runner.host import environments
 
 
 def executable(path: Path) -> Path:

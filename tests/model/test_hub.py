@@ -11,11 +11,11 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from recipe_runner import paths
+from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.model import hub as hub_module
 from recipe_runner.model.hub import ask, listing, supported, within
 from recipe_runner.model.refusals import problem, reason
 from recipe_runner.model.weights import Problem, hub_cache
-from recipe_runner.schema import ModelFacts
 from tests.model.hub_server import COMMIT, CONFIG, Hub, Model, asked_by, safetensors
 
 WEIGHTS = safetensors({"a": ("BF16", [64, 32])})

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import facts, leases, prepare, runner
+from recipe_runner import facts, prepare, runner
 from recipe_runner.console import Screen
 from recipe_runner.errors import RecipeError
+from recipe_runner.host import leases
 from recipe_runner.model import fetch
 from recipe_runner.model.weights import Problem
 from recipe_runner.plan import Plan

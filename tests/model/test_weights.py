@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
+from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.errors import Fault
 from recipe_runner.model.weights import (
     Problem,
@@ -20,7 +21,6 @@ from recipe_runner.model.weights import (
     wanted,
     weight_files,
 )
-from recipe_runner.schema import ModelFacts
 from tests.model.hub_server import COMMIT, CONFIG, safetensors
 
 ONE = safetensors({"a": ("BF16", [64, 32]), "b": ("BF16", [10])}, {"format": "pt"})

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 import psutil
 import pytest
 
-from recipe_runner import environments, flags, leases, machine, paths
+from recipe_runner import paths
 from recipe_runner.errors import Fault, RecipeError
-from recipe_runner.leases import Found, Holder
-from recipe_runner.machine import Check
+from recipe_runner.host import environments, flags, leases, machine
+from recipe_runner.host.leases import Found, Holder
+from recipe_runner.host.machine import Check
 from recipe_runner.verbs import doctor
 from tests.nvml import A100, GIB, Nvml, NVMLError, gpu
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from recipe_runner import library, registry
-from recipe_runner.space import Space
+from recipe_runner import registry
+from recipe_runner.composition import library
+from recipe_runner.composition.space import Space
 from recipe_runner.verbs.list import WHAT
 from tests.conftest import Answer
 

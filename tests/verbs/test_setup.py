@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import environments
+from recipe_runner.host import environments
 from tests.conftest import Answer
 
 

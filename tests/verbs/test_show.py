@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import library
+from recipe_runner.composition import library
 from tests.conftest import Answer
 
 ON = "hardware=a100x2"

@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from recipe_runner import prepare
-from recipe_runner.schema import Parallelism, Request
+from recipe_runner.composition.schema import Parallelism, Request
 from tests.conftest import Answer
 
 ON = "hardware=a100x2"
 REFUSALS: dict[str, dict[str, list[str]]] = yaml.safe_load(
-    (Path(__file__).parent / "data" / "refusals.yaml").read_text()
+    (Path(__file__).parents[1] / "data" / "refusals.yaml").read_text()
 )
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from recipe_runner import __version__, environment
+from recipe_runner import __version__
 from recipe_runner.facts import Attached
-from recipe_runner.hardware import Gpu, Host
+from recipe_runner.host import environment
+from recipe_runner.host.hardware import Gpu, Host
 
 GPU = Gpu("0", "GPU-1", "NVIDIA L4", 22.0, 0.0, "8.9")
 
@@ -63,7 +64,7 @@ def test_a_command_that_does_not_tell(tmp_path: Path, first: bytes) -> None:
 
 def test_a_command_that_is_not_there_or_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert environment.describe(planned(tmp_path / "small.yaml", ("/no/such/vllm",)))["vllm"] is None
-    monkeypatch.setattr("recipe_runner.versions.shutil.which", lambda command: str(tmp_path))
+    monkeypatch.setattr("recipe_runner.host.versions.shutil.which", lambda command: str(tmp_path))
     assert environment.describe(planned(tmp_path / "small.yaml", ("vllm",)))["vllm"] is None
 
 

@@ -14,9 +14,9 @@ from typing import Final, Literal, NamedTuple
 import psutil
 
 from recipe_runner import facts
-from recipe_runner import leases as leased
 from recipe_runner.errors import RecipeError
-from recipe_runner.hardware import BUSY_GIB, Host
+from recipe_runner.host import leases as leased
+from recipe_runner.host.hardware import BUSY_GIB, Host
 from recipe_runner.model.serving import GIB
 from recipe_runner.process import port_free
 from recipe_runner.secrets import TOKENS

@@ -21,12 +21,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from recipe_runner.composition.layers import Layer
+from recipe_runner.composition.sources import lineage, register
+from recipe_runner.composition.space import Space
+from recipe_runner.composition.stack import stack
 from recipe_runner.errors import Fault, RecipeError, choose
-from recipe_runner.layers import Layer
 from recipe_runner.paths import shipped
-from recipe_runner.sources import lineage, register
-from recipe_runner.space import Space
-from recipe_runner.stack import stack
 
 GROUPS: Final = ("recipe", "hardware", "engine", "parallelism", "validation", "benchmark")
 NEEDED: Final = ("recipe", "hardware", "engine")  # taken away, they are chosen as if they had not been named

@@ -17,15 +17,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from recipe_runner import leases
 from recipe_runner.errors import RecipeError
-from recipe_runner.leases import Holder, Lease, lease, survey
+from recipe_runner.host import leases
+from recipe_runner.host.leases import Holder, Lease, lease, survey
 
 ME = psutil.Process().username()
 DO = "it is none of ours: have its owner, or root, remove it"
 TAKE = """
 import os, sys
-from recipe_runner.leases import Lease, lease
+from recipe_runner.host.leases import Lease, lease
 if sys.argv[1] != "-":
     os.setgid(int(sys.argv[1])); os.setuid(int(sys.argv[1]))
 got = lease(sys.argv[3:], "runs/other")
@@ -51,9 +51,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def take(folder: Path) -> Iterator[Take]:
     """Another process that leases; what it said."""
     running: list[subprocess.Popen[str]] = []
-    program = (
-        f"from pathlib import Path\nfrom recipe_runner import leases\nleases.FOLDER = Path({str(folder)!r})\n{TAKE}"
-    )
+    program = f"from pathlib import Path\nfrom recipe_runner.host import leases\nleases.FOLDER = Path({str(folder)!r})\n{TAKE}"
 
     def take(*names: str, user: str = "-", how: str = "hold") -> tuple[subprocess.Popen[str], str]:
         child = subprocess.Popen(
@@ -161,7 +159,7 @@ def test_of_many_at_once_one_gets_each(take: Take, folder: Path) -> None:
     program = (
         "import os, sys, time\n"
         "from pathlib import Path\n"
-        "from recipe_runner import leases\n"
+        "from recipe_runner.host import leases\n"
         f"leases.FOLDER = Path({str(folder)!r})\n"
         "won = 0\n"
         "end = time.monotonic() + 2\n"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from recipe_runner.composition.yamlfile import MAX_BYTES, places, read
 from recipe_runner.errors import RecipeError
-from recipe_runner.yamlfile import MAX_BYTES, places, read
 
 DEEP = 41
 

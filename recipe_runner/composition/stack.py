@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from recipe_runner.composition.layers import TYPED, Layer
+from recipe_runner.composition.space import Space
+from recipe_runner.composition.yamlfile import places, read
 from recipe_runner.errors import Fault, RecipeError, choose
-from recipe_runner.layers import TYPED, Layer
 from recipe_runner.paths import personal_config, shipped, short
-from recipe_runner.space import Space
-from recipe_runner.yamlfile import places, read
 
 PERSONAL: Final = ("engine", "preflight", "timeouts", "report")
 PRESETS: Final = ("parallelism", "validation", "benchmark")

@@ -10,11 +10,12 @@ from typing import Any
 import psutil
 import pytest
 
-from recipe_runner import flags, paths
+from recipe_runner import paths
 from recipe_runner.errors import RecipeError
-from recipe_runner.flags import Unknown
+from recipe_runner.host import flags
+from recipe_runner.host.flags import Unknown
 
-DATA = Path(__file__).parent / "data" / "vllm_flags"
+DATA = Path(__file__).parents[1] / "data" / "vllm_flags"
 ELSE = "take it away, or use a vLLM that has it"
 
 
@@ -207,7 +208,7 @@ def test_one_that_hangs_is_ended_with_what_it_started(
 
 @pytest.mark.real
 def test_real_vllm_says_what_was_recorded() -> None:
-    from recipe_runner import environments
+    from recipe_runner.host import environments
 
     program = environments.program("cpu")
     assert program is not None

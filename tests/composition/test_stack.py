@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recipe_runner import prepare
-from recipe_runner.layers import Folded
+from recipe_runner.composition.layers import Folded
 from tests.conftest import Answer
 
 ON = "hardware=a100x2"

@@ -8,9 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from recipe_runner import library, prepare
-from recipe_runner.layers import Folded
-from recipe_runner.sources import RecipeSource, literal
+from recipe_runner import prepare
+from recipe_runner.composition import library
+from recipe_runner.composition.layers import Folded
+from recipe_runner.composition.sources import RecipeSource, literal
 from tests.conftest import Answer
 
 ON = "hardware=a100x2"

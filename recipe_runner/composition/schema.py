@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from recipe_runner.api import Benchmark, Check, Engine, Report
-from recipe_runner.layers import Folded
+from recipe_runner.composition.layers import Folded
 
 Flag = bool | int | float | str | list[Any] | dict[str, Any]
 

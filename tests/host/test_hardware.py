@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 
-from recipe_runner import hardware, prepare
+from recipe_runner import prepare
+from recipe_runner.composition.schema import Hardware
+from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
 from recipe_runner.facts import host as ask_host
-from recipe_runner.hardware import Gpu, Host, described, match, mismatch, profile_facts
+from recipe_runner.host import hardware
+from recipe_runner.host.hardware import Gpu, Host, described, match, mismatch, profile_facts
 from recipe_runner.paths import shipped
-from recipe_runner.schema import Hardware
-from recipe_runner.space import Space
 from tests.nvml import A100, Nvml, gpu
 
-RECORDED = Path(__file__).parent / "data" / "nvml"
+RECORDED = Path(__file__).parents[1] / "data" / "nvml"
 PROFILES = sorted(file.stem for file in shipped("conf").glob("hardware/*.yaml"))
 GPU_PROFILES = [name for name in PROFILES if name not in ("cpu", "host")]
 

@@ -9,10 +9,9 @@ from pydantic import BaseModel, ValidationError
 
 from recipe_runner import registry, secrets
 from recipe_runner.api import Benchmark, Check, Engine, Plugin, Report
-from recipe_runner.errors import Fault, RecipeError, choose
-from recipe_runner.layers import TYPED, Folded
-from recipe_runner.library import SECTIONS
-from recipe_runner.schema import (
+from recipe_runner.composition.layers import TYPED, Folded
+from recipe_runner.composition.library import SECTIONS
+from recipe_runner.composition.schema import (
     Address,
     Expected,
     Hardware,
@@ -23,6 +22,7 @@ from recipe_runner.schema import (
     Request,
     Timeouts,
 )
+from recipe_runner.errors import Fault, RecipeError, choose
 
 ELSEWHERE: Final = {  # flags of vLLM that have a place of their own
     "tensor_parallel_size": "parallelism.tp",

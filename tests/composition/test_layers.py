@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from recipe_runner.layers import TYPED, Layer, Origin, fold
+from recipe_runner.composition.layers import TYPED, Layer, Origin, fold
 
 
 def layer(name: str, values: dict[str, Any], **lines: str) -> Layer:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from recipe_runner import library
+from recipe_runner.composition import library
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import personal_config, shipped, short
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner import environments, paths
+from recipe_runner import paths
 from recipe_runner.errors import RecipeError
+from recipe_runner.host import environments
 
 DO = "check the network, or name a mirror with PIP_INDEX_URL and UV_DEFAULT_INDEX, then run it again"
 Steps = list[list[str]]

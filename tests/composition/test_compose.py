@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from recipe_runner import compose, library, prepare
-from recipe_runner.compose import Point, points
+from recipe_runner import prepare
+from recipe_runner.composition import compose, library
+from recipe_runner.composition.compose import Point, points
+from recipe_runner.composition.layers import Folded
+from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
-from recipe_runner.layers import Folded
-from recipe_runner.space import Space
 from tests.conftest import Answer
 
 ON = "hardware=a100x2"

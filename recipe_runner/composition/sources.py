@@ -17,11 +17,11 @@ from hydra.plugins.config_source import ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 
+from recipe_runner.composition.library import SECTIONS, find, names
+from recipe_runner.composition.space import Space
+from recipe_runner.composition.yamlfile import Lines, places, read
 from recipe_runner.errors import Fault, RecipeError, choose
-from recipe_runner.library import SECTIONS, find, names
 from recipe_runner.paths import short
-from recipe_runner.space import Space
-from recipe_runner.yamlfile import Lines, places, read
 
 PRESETS: Final = ("validation", "benchmark")
 IN_PROFILE: Final = SECTIONS - {"summary", "profiles", "expected"}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
 from recipe_runner.paths import shipped
-from recipe_runner.space import Space
 
 
 def test_names_are_those_of_our_files_and_of_the_persons(write: Callable[..., Path]) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from recipe_runner.composition.schema import Hardware
+from recipe_runner.composition.space import Space
+from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import Fault, RecipeError
-from recipe_runner.schema import Hardware
-from recipe_runner.space import Space
-from recipe_runner.yamlfile import read
 
 MEMORY_TOLERANCE: Final = 0.02
 BUSY_GIB: Final = 1.0  # a GPU with more than this in use is somebody's

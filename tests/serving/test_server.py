@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from recipe_runner import server
 from recipe_runner.errors import ServerError
-from recipe_runner.server import Server
-from recipe_runner.serverlog import last_line, logged_memory, telling_lines
+from recipe_runner.serving import server
+from recipe_runner.serving.server import Server
+from recipe_runner.serving.serverlog import last_line, logged_memory, telling_lines
 from tests.running import free_port
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from recipe_runner import __version__
+from recipe_runner.host.versions import versions
 from recipe_runner.plan import Plan
-from recipe_runner.versions import versions
 
 
 def describe(plan: Plan) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What a recipe and a command line come to: found, composed in layers, folded, checked."""

@@ -1,0 +1,1 @@
+"""This machine: its GPUs, its vLLM, what runs on it lease."""

@@ -1,0 +1,1 @@
+"""A server while it lives, and what its log tells."""
