@@ -51,7 +51,8 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def take(folder: Path) -> Iterator[Take]:
     """Another process that leases; what it said."""
     running: list[subprocess.Popen[str]] = []
-    program = f"from pathlib import Path\nfrom recipe_runner.host import leases\nleases.FOLDER = Path({str(folder)!r})\n{TAKE}"
+    imports = "from pathlib import Path\nfrom recipe_runner.host import leases\n"
+    program = f"{imports}leases.FOLDER = Path({str(folder)!r})\n{TAKE}"
 
     def take(*names: str, user: str = "-", how: str = "hold") -> tuple[subprocess.Popen[str], str]:
         child = subprocess.Popen(
