@@ -6,21 +6,23 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import psutil
 
 from recipe_runner.api import Located
 from recipe_runner.composition.schema import ModelFacts, Request
 from recipe_runner.errors import Fault
+from recipe_runner.host import nvml
 from recipe_runner.host.flags import options
-from recipe_runner.host.hardware import Gpu, Host, idle
-from recipe_runner.host.versions import versions
+from recipe_runner.host.hardware import Host, idle
+from recipe_runner.host.versions import Architectures, architectures, cuda, versions
 from recipe_runner.model.serving import GIB
 from recipe_runner.model.weights import Problem, cached, missing_bytes, of_folder, room
 from recipe_runner.process import port_free
 from recipe_runner.secrets import exposed, inherited, may_send_key
 
+MEMORY_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")  # cgroup v2, as seen from inside a container or a Slurm job
 HUB_S: Final = 2.4  # so that a person waits at most 3 s in all
 
 
@@ -39,16 +41,20 @@ class Facts:
     """What a plan needs to know of this machine; None is what is not known, or was not asked.
 
     `launching`: the plan is about to run, so everything was asked. `environ` are the inherited variables that matter,
-    masked; `options` the flags that the installed vLLM knows; `devices` those that a run may use. `port` is the one
-    found for `serve.port=0`; `port_holder` who has the one that was named. `to_fetch` are bytes of weights that are
-    not here yet; `exposed` is what to say of a server that is open to all.
+    masked; `vllm`, `cuda`, `options` and `architectures` are the installed vLLM's version, CUDA, flags and models.
+    `devices` are those that a run may use; `port` is the one found for `serve.port=0`, `port_holder` who has the one
+    that was named. `to_fetch` are bytes of weights that are not here yet; `exposed` is what to say of a server that is
+    open to all.
     """
 
     host: Host
     located: Located
     launching: bool = False
     environ: Mapping[str, str] = field(default_factory=dict)
+    vllm: str | None = None
+    cuda: int | None = None
     options: frozenset[str] | None = None
+    architectures: Architectures | None = None
     devices: tuple[str, ...] | None = None
     port: int | None = None
     port_holder: str | None = None
@@ -58,12 +64,17 @@ class Facts:
     exposed: str | None = None
     attached: Attached | None = None
 
+    def architecture_names(self) -> tuple[str, ...]:
+        """What the model's config.json says it is."""
+        named = self.model.config.get("architectures") if self.model else None
+        return tuple(name for name in named or () if isinstance(name, str))
+
 
 def host() -> Host:
     """Ask NVML and psutil. No NVIDIA driver means no GPUs."""
-    gpus, driver = _gpus()
-    memory = psutil.virtual_memory().total / GIB
-    return Host(tuple(gpus), driver, _cpu_name(), os.cpu_count() or 1, round(memory, 1), platform.platform())
+    gpus, driver, link = nvml.ask()
+    cores = os.cpu_count() or 1
+    return Host(gpus, driver, _cpu_name(), cores, round(_memory_bytes() / GIB, 1), platform.platform(), link)
 
 
 def free_port() -> int:
@@ -90,12 +101,13 @@ def gather(
     if not located.server:
         return Facts(here, located, launching, attached=_attached(request, trust=trust) if launching else None)
     model, problem, to_fetch = _model(request, launching=launching)
-    known = options(located.client, versions(located.client).get("vllm")) if located.client else None
-    facts = Facts(here, located, launching, inherited(os.environ), known, model=model, model_problem=problem)
+    real = not request.engine.simulated
+    facts = Facts(here, located, launching, inherited(os.environ), model=model, model_problem=problem)
     facts = replace(facts, exposed=exposed(request.address.host, os.environ), to_fetch=to_fetch)
+    if real and located.client:
+        facts = _with_vllm(facts, located.client)
     if not launching:
         return facts
-    real = not request.engine.simulated
     return replace(
         facts,
         devices=_devices(request, here) if real else None,
@@ -104,46 +116,22 @@ def gather(
     )
 
 
-def _gpus() -> tuple[list[Gpu], str | None]:
-    import pynvml  # 30 ms that `list` and `--help` do without
+def _with_vllm(facts: Facts, client: tuple[str, ...]) -> Facts:
+    """What is known of the vLLM that would be started."""
+    installed = versions(client)
+    vllm = installed.get("vllm")
+    known, lists = options(client, vllm), architectures(client)
+    return replace(facts, vllm=vllm, cuda=cuda(installed), options=known, architectures=lists)
 
+
+def _memory_bytes() -> int:
+    """The RAM that we may use: a container's or a job's limit counts, not what the machine has."""
+    total = psutil.virtual_memory().total
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return [], None
-    try:
-        everything = [_gpu(pynvml, index) for index in range(pynvml.nvmlDeviceGetCount())]
-        return _visible(everything), str(pynvml.nvmlSystemGetDriverVersion())
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _gpu(nvml: Any, index: int) -> Gpu:
-    handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
-    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
-    return Gpu(
-        id=str(index),
-        uuid=str(nvml.nvmlDeviceGetUUID(handle)),
-        name=str(nvml.nvmlDeviceGetName(handle)),
-        memory_gib=(memory.total - memory.reserved) / GIB,
-        used_gib=memory.used / GIB,
-        compute_capability=f"{major}.{minor}",
-    )
-
-
-def _visible(gpus: list[Gpu]) -> list[Gpu]:
-    """Those that CUDA_VISIBLE_DEVICES names, in its order; as in CUDA, the first unknown one ends the list."""
-    named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is None:
-        return gpus
-    found = []
-    for word in filter(None, (part.strip() for part in named.split(","))):
-        gpu = next((g for g in gpus if g.id == word or g.uuid.startswith(word)), None)
-        if gpu is None:
-            break
-        found.append(replace(gpu, id=word))
-    return found
+        limit = MEMORY_LIMIT.read_text().strip()
+    except OSError:
+        return total
+    return min(total, int(limit)) if limit.isdigit() else total
 
 
 def _cpu_name() -> str:

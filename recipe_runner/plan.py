@@ -82,7 +82,7 @@ class Plan:
     def leases(self) -> tuple[str, ...]:
         """What no other run may take while the server lives: its port, and its GPUs by their UUID."""
         taken = {word for command in self.commands for word in command.env.get(DEVICES, "").split(",")}
-        gpus = [gpu.uuid for gpu in self.facts.host.gpus if gpu.id in taken and not self.simulated]
+        gpus = [gpu.uuid for gpu in self.facts.host.gpus if gpu.is_one_of(taken) and not self.simulated]
         return (f"port-{self.target.port}", *(f"gpu-{uuid}" for uuid in gpus))
 
     def server_key(self) -> tuple[Any, ...]:
@@ -172,7 +172,7 @@ def _judged(request: Request, facts: Facts, hardware: Hardware, spread: Spread) 
     noted = [finding for finding in found if finding.level(request, launching=facts.launching) == "warn"]
     if faults := [finding.fault for finding in found if finding not in noted]:
         raise RecipeError(*faults)
-    return tuple(finding.note() for finding in noted)
+    return tuple(finding.note(launching=facts.launching) for finding in noted)
 
 
 def _remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]:
@@ -183,7 +183,13 @@ def _remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str
         yield "flags not checked: `recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
     if facts.to_fetch:
         yield f"{facts.to_fetch / GIB:.2f} GiB of weights will be fetched first"
+    names = facts.architecture_names()
+    if facts.architectures and facts.architectures.whose(names) == "transformers":
+        yield f"vLLM {facts.vllm} has no {names[0]} of its own; it would run that of transformers"
     asked, count = request.parallelism, hardware.count
+    link = facts.host.link
+    if asked.world > 1 and link and (hardware.interconnect or link).split()[0] != link:
+        yield f"the profile says {hardware.interconnect} between GPUs, and here they are linked by {link}"
     if count and asked.world < count and request.hardware.accelerator != "cpu":
         copy = asked.tp * asked.pp
         more = f"; parallelism.dp={count // copy} takes {count // copy * copy}" if count // copy > asked.dp else ""

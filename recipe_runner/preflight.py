@@ -1,17 +1,24 @@
 """What speaks against a plan, judged from facts alone: refused, or only said, as `preflight.*` has it."""
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
+
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
 
 from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import Fault
 from recipe_runner.facts import Facts
 from recipe_runner.host.flags import unknown
-from recipe_runner.host.hardware import BUSY_GIB, Host, mismatch
+from recipe_runner.host.hardware import mismatch
+from recipe_runner.host.versions import driver_needed, too_old
+from recipe_runner.model.serving import Serving
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.weights import Problem
 
+OLDEST: Final = ">=0.20"  # whose flags and log lines we know
 Kind = Literal["launch", "host", "fit", "memory", "flags", "model"]
 
 
@@ -32,7 +39,9 @@ class Finding:
             return "warn"
         return str(getattr(request.preflight, self.kind, "strict"))
 
-    def note(self) -> str:
+    def note(self, *, launching: bool) -> str:
+        if self.kind == "host" and not launching:
+            return f"{self.fault.what}: a run here would be refused"
         return f"{self.fault.what}; {self.fault.do}"
 
 
@@ -40,6 +49,7 @@ def findings(request: Request, facts: Facts, hardware: Hardware, spread: Spread)
     """Everything that speaks against running this request here."""
     if not facts.located.server:
         yield from (Finding("launch", fault) for fault in _attached(request, facts))
+        yield from (Finding("model", fault) for fault in _version(request, facts))
         return
     yield from (Finding("launch", fault) for fault in facts.located.faults)
     misfits = list(_fit(request, hardware))
@@ -53,13 +63,13 @@ def findings(request: Request, facts: Facts, hardware: Hardware, spread: Spread)
         yield Finding("flags", Fault(request.folded.where(f"serve.{found.key}"), what, found.do))
     if facts.model_problem and not request.engine.simulated:
         yield _model(request, facts.model_problem)
-    if not facts.launching:
-        return
     if facts.port_holder is not None:
         what = f"port {request.address.port} is in use" + (f" by {facts.port_holder}" if facts.port_holder else "")
         yield Finding("launch", Fault("serve.port", what, "stop that, or take a free one with serve.port=0"))
-    if not request.engine.simulated:
-        yield from (Finding("host", fault) for fault in _host(request, facts))
+    if request.engine.simulated:
+        return
+    yield from (Finding("model", fault) for fault in (*_version(request, facts), *_architecture(request, facts)))
+    yield from (Finding("host", fault) for fault in (*_host(request, facts), *_ram(request, facts, spread)))
 
 
 def _fit(request: Request, hardware: Hardware) -> Iterator[Fault]:
@@ -81,20 +91,80 @@ def _model(request: Request, problem: Problem) -> Finding:
     return Finding("launch" if problem.kind in ("network", "offline", "disk") else "model", problem.fault(where))
 
 
+def _version(request: Request, facts: Facts) -> Iterator[Fault]:
+    """Whether this vLLM is one that can serve the model; a version that is none (of a simulated server) may be any."""
+    found, here = (facts.attached.version, "answers there") if facts.attached else (facts.vllm, "is installed here")
+    needed = request.model.vllm or OLDEST
+    try:
+        fits = found is None or SpecifierSet(needed).contains(Version(found), prereleases=True)
+    except InvalidVersion:
+        return
+    if not fits:
+        do = (
+            "install one that fits, or name another with engine.command"
+            if facts.attached is None
+            else "attach elsewhere"
+        )
+        what, do = f"vLLM {needed} is needed, and {found} {here}", f"{do}; preflight.model=warn tries all the same"
+        yield Fault(request.folded.where("model.vllm"), what, do)
+
+
+def _architecture(request: Request, facts: Facts) -> Iterator[Fault]:
+    """Whether this vLLM has code for the model; one that brings its own is not judged."""
+    names, known = facts.architecture_names(), facts.architectures
+    if known is None or not names or known.whose(names) or request.serve.get("trust_remote_code"):
+        return
+    name = names[0]
+    if former := known.former.get(name):
+        what, do = f"vLLM served {name} until version {former}", f"install vLLM {former}, or take another model"
+    else:
+        near = difflib.get_close_matches(name, known.own, n=1)
+        what = f"vLLM {facts.vllm} does not list the architecture {name}" + (f" (but {near[0]})" if near else "")
+        do = "take a newer vLLM, or another model"
+    yield Fault(request.folded.where("model.id"), what, f"{do}; preflight.model=warn tries all the same")
+
+
 def _host(request: Request, facts: Facts) -> Iterator[Fault]:
-    different = mismatch(request.hardware, facts.host)
-    world = request.parallelism.world
-    if different:
+    host, profile, world = facts.host, request.hardware, request.parallelism.world
+    if profile.accelerator == "cpu":
+        return
+    if different := mismatch(profile, host):
         do = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"
         yield Fault("hardware", different, do)
-    elif request.hardware.accelerator != "cpu" and len(facts.devices or ()) < world <= len(facts.host.gpus):
-        what = f"{world} free GPUs are needed, and in use are {_in_use(facts.host)}"
+        return
+    needed = driver_needed(facts.cuda)
+    if facts.cuda and host.driver and too_old(host.driver, needed):
+        what = f"the driver {host.driver} is too old for this vLLM, which is built for CUDA {facts.cuda}"
+        yield Fault("hardware", what, f"install driver {needed} or later, or a vLLM for an older CUDA")
+    if facts.devices is not None and len(facts.devices) < world <= len(host.gpus):
+        busy = ", ".join(f"GPU {gpu.id} by {gpu.whose()}" for gpu in host.gpus if gpu.busy) or "none"
+        what = f"{_free(world)} needed, and in use are {busy}"
         yield Fault("hardware", what, "wait for them, or choose others with CUDA_VISIBLE_DEVICES")
+        return
+    share = Serving.of(request.serve).gpu_memory_utilization
+    for gpu in host.gpus:
+        if gpu.is_one_of((facts.devices or ())[:world]) and share * gpu.memory_gib > gpu.free_gib:
+            whose = f"; in use by {gpu.whose()}" if gpu.busy else ""
+            taken = f"{share * gpu.memory_gib:.1f} GiB of GPU {gpu.id}"
+            what = f"vLLM would take {taken}, {gpu.free_gib:.1f} are free{whose}"
+            do = "wait for it, choose another with CUDA_VISIBLE_DEVICES, or lower serve.gpu_memory_utilization"
+            yield Fault("hardware", what, do)
 
 
-def _in_use(here: Host) -> str:
-    used = [f"{gpu.id} ({gpu.used_gib:.1f} GiB)" for gpu in here.gpus if gpu.used_gib >= BUSY_GIB]
-    return ", ".join(used) or "none"
+def _free(world: int) -> str:
+    return f"{world} free GPUs are" if world > 1 else "a free GPU is"
+
+
+def _ram(request: Request, facts: Facts, spread: Spread) -> Iterator[Fault]:
+    """On a CPU all ranks share the RAM."""
+    held = spread.chosen.memory
+    if request.hardware.accelerator != "cpu" or held.weights_gib_per_gpu is None:
+        return
+    taken = (held.weights_gib_per_gpu + (held.kv_gib_per_gpu or 0)) * request.parallelism.world
+    if taken > facts.host.memory_gib:
+        what = f"weights and KV cache take {taken:.1f} GiB of RAM, and this host has {facts.host.memory_gib:.1f}"
+        do = "take a smaller model, or lower env.VLLM_CPU_KVCACHE_SPACE; preflight.host=warn tries all the same"
+        yield Fault("hardware", what, do)
 
 
 def _attached(request: Request, facts: Facts) -> Iterator[Fault]:

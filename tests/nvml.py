@@ -10,9 +10,21 @@ class NVMLError(Exception):
     """No driver."""
 
 
-def gpu(name: str = A100, memory_gib: float = 39.39, used_gib: float = 0.5, reserved_gib: float = 0.61) -> dict:
-    """One GPU, with the memory that is usable of it."""
-    return {"name": name, "memory_gib": memory_gib, "used_gib": used_gib, "reserved_gib": reserved_gib}
+def gpu(
+    name: str = A100,
+    memory_gib: float = 39.39,
+    used_gib: float = 0.5,
+    reserved_gib: float = 0.61,
+    pids: tuple[int, ...] = (),
+) -> dict:
+    """One GPU, with the memory that is usable of it; each of `pids` holds a part of what is used."""
+    return {
+        "name": name,
+        "memory_gib": memory_gib,
+        "used_gib": used_gib,
+        "reserved_gib": reserved_gib,
+        "pids": pids,
+    }
 
 
 class Nvml:
@@ -20,9 +32,13 @@ class Nvml:
 
     NVMLError = NVMLError
     nvmlMemory_v2 = 2
+    NVML_P2P_CAPS_INDEX_NVLINK = 2
+    NVML_P2P_STATUS_OK = 0
 
     def __init__(self) -> None:
         self.gpus: list[dict] | None = None
+        self.driver = "580.105.08"
+        self.linked: bool | None = True
         self.open = 0
 
     def has(self, *gpus: dict) -> None:
@@ -37,7 +53,7 @@ class Nvml:
         self.open -= 1
 
     def nvmlSystemGetDriverVersion(self) -> str:
-        return "580.105.08"
+        return self.driver
 
     def nvmlDeviceGetCount(self) -> int:
         return len(self.gpus or ())
@@ -59,3 +75,19 @@ class Nvml:
 
     def nvmlDeviceGetName(self, handle: int) -> str:
         return str((self.gpus or [])[handle]["name"])
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
+        return int(uuid[len("GPU-")])
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        gpu = (self.gpus or [])[handle]
+        return [
+            SimpleNamespace(pid=pid, usedGpuMemory=int(gpu["used_gib"] * GIB / len(gpu["pids"]))) for pid in gpu["pids"]
+        ]
+
+    def nvmlDeviceGetP2PStatus(self, one: int, other: int, index: int) -> int:
+        assert one != other
+        assert index == self.NVML_P2P_CAPS_INDEX_NVLINK
+        if self.linked is None:
+            raise NVMLError("Not Supported")
+        return self.NVML_P2P_STATUS_OK if self.linked else 1

@@ -129,14 +129,6 @@ def test_free_devices_are_taken(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> 
     assert launching("hardware=a100x1").devices == ("GPU-2a7b", "GPU-0a7b")
 
 
-def test_devices_in_use_are_refused_with_what_they_hold(nvml: Nvml) -> None:
-    nvml.has(gpu(used_gib=9), gpu(used_gib=1.25))
-    assert refused("hardware=a100x2", "parallelism.tp=2") == [
-        "hardware — 2 free GPUs are needed, and in use are 0 (9.0 GiB), 1 (1.2 GiB); "
-        "wait for them, or choose others with CUDA_VISIBLE_DEVICES"
-    ]
-
-
 def test_another_host_than_the_profile_says_is_refused_or_only_said(nvml: Nvml) -> None:
     nvml.has(gpu("NVIDIA L4", 21.96))
     what = "the profile says 2 × A100-SXM4-40GB, this host has 1 × NVIDIA L4"

@@ -17,6 +17,7 @@ from recipe_runner.facts import Facts
 from recipe_runner.host.hardware import Gpu, Host
 from recipe_runner.model.serving import GIB
 from recipe_runner.plan import Command, Plan, plan
+from tests.nvml import A100
 
 CPU_ONLY = Host((), None, "a CPU", 4, 16.0, "Linux")
 VLLM = Located(("vllm", "serve"), ("vllm",))
@@ -164,7 +165,8 @@ def test_what_does_not_fit_is_told_in_words(words: list[str], told: str) -> None
     ],
 )
 def test_idle_devices_are_noted(words: list[str], notes: list[str]) -> None:
-    assert list(drawn(*words).warnings) == notes
+    host = replace(CPU_ONLY, gpus=tuple(Gpu(str(i), f"GPU-{i}", A100, 39.39, 0.0, "8.0") for i in range(8)))
+    assert list(drawn(*words, facts=replace(FACTS, host=host)).warnings) == notes
 
 
 def test_the_host_is_described_by_its_gpus() -> None:

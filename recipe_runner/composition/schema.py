@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from recipe_runner.api import Benchmark, Check, Engine, Report
 from recipe_runner.composition.layers import Folded
@@ -42,6 +43,15 @@ class Model(Section):
     revision: str | None = None
     vllm: str | None = None
     facts: ModelFacts | None = None
+
+    @field_validator("vllm")
+    @classmethod
+    def _is_specifier(cls, value: str | None) -> str | None:
+        try:
+            SpecifierSet(value or "")
+        except InvalidSpecifier as exc:
+            raise ValueError("write versions as Python packages do, such as >=0.20,<0.40") from exc
+        return value
 
 
 class Hardware(Section):

@@ -1,6 +1,6 @@
 """Profiles against hosts: which profile is this host, and which devices does a run take."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +15,10 @@ BUSY_GIB: Final = 1.0  # a GPU with more than this in use is somebody's
 
 @dataclass(frozen=True)
 class Gpu:
-    """A visible GPU as NVML describes it: `id` as CUDA_VISIBLE_DEVICES has it, memory in GiB less what is reserved."""
+    """A visible GPU as NVML describes it: `id` as CUDA_VISIBLE_DEVICES has it, memory in GiB less what is reserved.
+
+    `users` are the processes on it, in words, as far as they can be seen.
+    """
 
     id: str
     uuid: str
@@ -23,11 +26,28 @@ class Gpu:
     memory_gib: float
     used_gib: float
     compute_capability: str
+    users: tuple[str, ...] = ()
+
+    @property
+    def free_gib(self) -> float:
+        return self.memory_gib - self.used_gib
+
+    @property
+    def busy(self) -> bool:
+        return self.used_gib >= BUSY_GIB
+
+    def is_one_of(self, devices: Iterable[str]) -> bool:
+        """Whether it is named there, as CUDA_VISIBLE_DEVICES names devices: by number, or by the start of its UUID."""
+        return any(word == self.id or (word.startswith("GPU-") and self.uuid.startswith(word)) for word in devices)
+
+    def whose(self) -> str:
+        """Who uses it, in words."""
+        return ", ".join(self.users) or ("processes that cannot be seen from here" if self.busy else "nobody")
 
 
 @dataclass(frozen=True)
 class Host:
-    """This machine."""
+    """This machine. `link` is how its GPUs reach each other: NVLink or PCIe; None is not known, or only one GPU."""
 
     gpus: tuple[Gpu, ...]
     driver: str | None
@@ -35,6 +55,7 @@ class Host:
     cores: int
     memory_gib: float
     platform: str
+    link: str | None = None
 
 
 def profile_facts(name: str, space: Space) -> dict[str, Any]:
@@ -92,9 +113,12 @@ def mismatch(wanted: Hardware, host: Host) -> str | None:
     here = f"{len(host.gpus)} × {names}" if host.gpus else "no NVIDIA GPU"
     if len(host.gpus) < (wanted.count or 1) or (wanted.nvml_names and names not in wanted.nvml_names):
         return f"the profile says {wanted.count or 1} × {wanted.accelerator or 'GPU'}, this host has {here}"
+    least = (wanted.memory_gib or 0.0) * (1 - MEMORY_TOLERANCE)
+    if small := next((gpu for gpu in host.gpus if gpu.memory_gib < least), None):
+        return f"the profile says {wanted.memory_gib:g} GiB a GPU, GPU {small.id} has {small.memory_gib:.2f}"
     return None
 
 
 def idle(host: Host) -> tuple[str, ...]:
     """The devices that nobody uses."""
-    return tuple(gpu.id for gpu in host.gpus if gpu.used_gib < BUSY_GIB)
+    return tuple(gpu.id for gpu in host.gpus if not gpu.busy)

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import platform as this
-import re
 import shutil
 import sys
 import time
@@ -11,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-import psutil
-
 from recipe_runner import facts
 from recipe_runner.errors import RecipeError
 from recipe_runner.host import leases as leased
-from recipe_runner.host.hardware import BUSY_GIB, Host
+from recipe_runner.host.hardware import Host
+from recipe_runner.host.versions import driver_needed, too_old
 from recipe_runner.model.serving import GIB
 from recipe_runner.process import port_free
 from recipe_runner.secrets import TOKENS
@@ -24,7 +22,6 @@ from recipe_runner.secrets import TOKENS
 PORT: Final = 8000
 SHM: Final = Path("/dev/shm")  # noqa: S108 — looked at, not written
 LOADED: Final = Path("/proc/driver/nvidia/version")
-MIN_DRIVER: Final = 525  # CUDA 12
 MIN_FILES: Final = 4096
 MIN_SHM_GIB: Final = 1.0  # a container has 0.06 unless told otherwise
 MIN_CACHE_GIB: Final = 20.0
@@ -54,47 +51,22 @@ def driver(here: Host) -> Check:
             do = "see what `nvidia-smi` says; after an update of the driver, restart"
             return Check("driver", "problem", "the NVIDIA driver is loaded, and does not answer", do)
         return Check("driver", "ok", "no NVIDIA GPU here: hardware=cpu, or engine=attach")
-    if int(re.match(r"\d*", here.driver)[0] or 0) < MIN_DRIVER:  # type: ignore[index]
-        return Check("driver", "problem", f"{here.driver} is too old for vLLM", f"install {MIN_DRIVER} or later")
+    if too_old(here.driver, driver_needed(None)):
+        do = f"install {driver_needed(None)} or later"
+        return Check("driver", "problem", f"{here.driver} is too old for vLLM", do)
     return Check("driver", "ok", here.driver)
 
 
 def gpus(here: Host) -> Iterator[Check]:
-    users = _users() if here.gpus else {}
     for gpu in here.gpus:
-        busy = gpu.used_gib >= BUSY_GIB
-        whose = ", ".join(users.get(gpu.uuid, ())) or ("processes that cannot be seen from here" if busy else "")
-        detail = f"{gpu.name}, {gpu.used_gib:.1f} of {gpu.memory_gib:.1f} GiB in use{whose and f' by {whose}'}"
-        do = "end that, or choose others with CUDA_VISIBLE_DEVICES" if busy else ""
-        yield Check(f"GPU {gpu.id}", "warning" if busy else "ok", detail, do)
+        whose = f" by {gpu.whose()}" if gpu.busy or gpu.users else ""
+        detail = f"{gpu.name}, {gpu.used_gib:.1f} of {gpu.memory_gib:.1f} GiB in use{whose}"
+        do = "end that, or choose others with CUDA_VISIBLE_DEVICES" if gpu.busy else ""
+        yield Check(f"GPU {gpu.id}", "warning" if gpu.busy else "ok", detail, do)
+    if here.link:
+        yield Check("GPU links", "ok", here.link)
     if here.driver is not None and not here.gpus:
         yield Check("GPUs", "problem", "none is visible", "see CUDA_VISIBLE_DEVICES, and what `nvidia-smi -L` lists")
-
-
-def _users() -> dict[str, list[str]]:
-    """Who uses each GPU, by its UUID."""
-    import pynvml
-
-    users: dict[str, list[str]] = {}
-    pynvml.nvmlInit()
-    try:
-        for index in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-            with contextlib.suppress(pynvml.NVMLError):  # WSL2 does not say
-                running = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-                users[str(pynvml.nvmlDeviceGetUUID(handle))] = [_user(p.pid, p.usedGpuMemory) for p in running]
-    finally:
-        pynvml.nvmlShutdown()
-    return users
-
-
-def _user(pid: int, used: int | None) -> str:
-    size = "" if used is None else f" ({used / GIB:.1f} GiB)"
-    try:
-        process = psutil.Process(pid)
-        return f"{process.name()} (pid {pid}) of {process.username()}{size}"
-    except psutil.Error:
-        return f"pid {pid}{size}"
 
 
 def leases() -> Check:

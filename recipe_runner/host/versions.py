@@ -1,25 +1,127 @@
-"""Which versions stand behind a vLLM command: read from what is installed, importing nothing of it."""
+"""What stands behind a vLLM command: its versions, its CUDA, the architectures it lists. Read, never imported."""
 
+import ast
+import re
 import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, Literal
+
+MIN_DRIVER: Final = {11: 450, 12: 525, 13: 580}  # CUDA Compatibility, "minor version compatibility", docs.nvidia.com
+OLDEST: Final = 12  # no vLLM that we start is built for an older CUDA
+REGISTRY: Final = "vllm/model_executor/models/registry.py"
+FORMER: Final = "_PREVIOUSLY_SUPPORTED_MODELS"
+TRANSFORMERS: Final = "transformers/models/auto/modeling_auto.py"
+PLUGINS: Final = "[vllm.general_plugins]"
+ENDINGS: Final = re.compile(
+    r"(For(CausalLM|ConditionalGeneration|SequenceClassification|TokenClassification|TextEncoding|ImageClassification|"
+    r"VideoClassification|RewardModeling)|LMHeadModel|ChatModel|EmbeddingModel|RewardModel|Model)$"
+)
+
+
+@dataclass(frozen=True)
+class Architectures:
+    """What a vLLM can serve: by models of its own, or those of transformers; `former` ended with a version."""
+
+    own: frozenset[str]
+    transformers: frozenset[str] = frozenset()
+    former: Mapping[str, str] = field(default_factory=dict)
+
+    def whose(self, names: Iterable[str]) -> Literal["vllm", "transformers"] | None:
+        """Whose code would serve a model of these architectures; vLLM adapts what it knows to other tasks."""
+        bases = {ENDINGS.sub("", name) for name in self.own}
+        if any(ENDINGS.sub("", name) in bases for name in names):
+            return "vllm"
+        return None if self.transformers.isdisjoint(names) else "transformers"
 
 
 def versions(client: tuple[str, ...] | None) -> dict[str, str]:
-    """The versions of vllm and torch beside the Python that the vLLM command starts."""
+    """The version of everything that is installed beside the Python that the vLLM command starts."""
+    found = {}
+    if packages := _packages(client):
+        for info in packages.glob("*.dist-info"):
+            name, _, version = info.name.removesuffix(".dist-info").partition("-")
+            found[name] = version
+    return found
+
+
+def cuda(versions: Mapping[str, str]) -> int | None:
+    """The major version of the CUDA that torch was built for."""
+    if local := re.search(r"\+cu(\d\d)", versions.get("torch", "")):
+        return int(local[1])
+    for name, version in versions.items():
+        if found := re.fullmatch(r"nvidia_cuda_runtime(?:_cu(\d\d))?", name):
+            return int(found[1] or version.partition(".")[0])
+    return None
+
+
+def driver_needed(cuda: int | None) -> int:
+    """The oldest driver, by its major version, that runs a CUDA."""
+    return MIN_DRIVER.get(cuda or OLDEST, MIN_DRIVER[max(MIN_DRIVER)])
+
+
+def too_old(driver: str, needed: int) -> bool:
+    """Whether a driver, by its version as NVML gives it, is older than that."""
+    return int((re.match(r"\d*", driver) or [""])[0] or 0) < needed
+
+
+def architectures(client: tuple[str, ...] | None) -> Architectures | None:
+    """What the installed vLLM lists; None where that is not known, or where plugins may add to it."""
+    packages = _packages(client)
+    if packages is None or _has_plugins(packages):
+        return None
+    try:
+        tree = ast.parse((packages / REGISTRY).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return None
+    own: set[str] = set()
+    former: dict[str, str] = {}
+    for node in tree.body:
+        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict)):
+            continue
+        entries = zip(node.value.keys, node.value.values, strict=True)
+        pairs = {key.value: value for key, value in entries if isinstance(key, ast.Constant)}
+        if isinstance(node.targets[0], ast.Name) and node.targets[0].id == FORMER:
+            former = {str(name): str(value.value) for name, value in pairs.items() if isinstance(value, ast.Constant)}
+        else:
+            own |= {str(name) for name, value in pairs.items() if isinstance(value, ast.Tuple)}
+    return Architectures(frozenset(own), _of_transformers(packages), former) if own else None
+
+
+def _of_transformers(packages: Path) -> frozenset[str]:
+    try:
+        text = (packages / TRANSFORMERS).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return frozenset()
+    return frozenset(re.findall(r'"([A-Z]\w+)"', text))
+
+
+def _has_plugins(packages: Path) -> bool:
+    """Whether a package beside vLLM may register models of its own."""
+    for file in packages.glob("*.dist-info/entry_points.txt"):
+        if file.parent.name.startswith("vllm"):
+            continue
+        try:
+            if PLUGINS in file.read_text(encoding="utf-8", errors="replace"):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+def _packages(client: tuple[str, ...] | None) -> Path | None:
+    """The site-packages of the Python that a vLLM command starts."""
     command = shutil.which(client[0]) if client else None
     if command is None:
-        return {}
+        return None
     try:
         with Path(command).open("rb") as script:
             first = script.readline(512).decode(errors="replace")
     except OSError:
-        return {}
+        return None
     interpreter = first.removeprefix("#!").split()
     if not (first.startswith("#!") and interpreter):
-        return {}
+        return None
     prefix = Path(interpreter[0]).parent.parent
-    found = {}
-    for info in prefix.glob("lib/python3*/site-packages/*.dist-info"):
-        name, _, version = info.name.removesuffix(".dist-info").partition("-")
-        found[name] = version
-    return found
+    return next((folder for folder in sorted(prefix.glob("lib/python3*/site-packages")) if folder.is_dir()), None)

@@ -1,12 +1,11 @@
 """What the Hugging Face hub says of a model: asked within seconds, once; then it is known here."""
 
-import difflib
 import hashlib
 import queue
 import re
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -49,15 +48,6 @@ def ask(model_id: str, revision: str | None = None, timeout_s: float = TIMEOUT_S
     elif recorded and (answer is None or answer.kind in ("network", "offline")):
         return recorded
     return answer or Problem("network", f"{shown(endpoint())} did not answer within {timeout_s:g} s", network())
-
-
-def supported(architectures: Sequence[str], known: Collection[str]) -> Problem | None:
-    """Whether a vLLM that lists `known` can serve one of the model's architectures."""
-    if not architectures or not known or not set(architectures).isdisjoint(known):
-        return None
-    near = difflib.get_close_matches(architectures[0], known, n=1)
-    what = f"this vLLM does not list the architecture {architectures[0]}" + (f" (but {near[0]})" if near else "")
-    return Problem("architecture", what, "take a newer vLLM, or another model")
 
 
 def within(seconds: float, work: Callable[[], T]) -> T | None:

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """`--trust`, for `run` and `serve`."""
-    told = "send the key in VLLM_API_KEY to a server elsewhere, over http too"
+    """`--trust`, for every verb that reads a recipe."""
+    told = "let a recipe that is not yours load code, and VLLM_API_KEY go to a server elsewhere over http"
     parser.add_argument("--trust", action="store_true", help=told)
 
 
@@ -35,8 +35,11 @@ def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
         raise RecipeError(Fault("platform", f"{sys.platform} cannot run vLLM servers", do))
     from recipe_runner import prepare
 
+    def tell(text: str) -> None:
+        print(text, file=sys.stderr)
+
     with Interrupts() as interrupts, interrupts.listening():
-        plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True, trust=args.trust)
+        plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True, trust=args.trust, tell=tell)
     from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without
 
     records = runner.run(plans, console.Screen(), stay=stay)

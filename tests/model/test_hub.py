@@ -13,7 +13,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from recipe_runner import paths
 from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.model import hub as hub_module
-from recipe_runner.model.hub import ask, listing, supported, within
+from recipe_runner.model.hub import ask, listing, within
 from recipe_runner.model.refusals import problem, reason
 from recipe_runner.model.weights import Problem, hub_cache
 from tests.model.hub_server import COMMIT, CONFIG, Hub, Model, asked_by, safetensors
@@ -266,16 +266,6 @@ def test_which_files_a_download_takes(hub: Hub) -> None:
         COMMIT, {name: len(FILES[name]) for name in ("config.json", "model.safetensors")}
     )
     assert isinstance(listing("a/other", None, 3), Problem)
-
-
-def test_architectures() -> None:
-    assert supported(["A", "LlamaForCausalLM"], ["LlamaForCausalLM"]) is None
-    assert supported([], ["LlamaForCausalLM"]) is supported(["A"], []) is None
-    what = "this vLLM does not list the architecture Qwen9ForCausalLM (but Qwen3ForCausalLM)"
-    do = "take a newer vLLM, or another model"
-    assert supported(["Qwen9ForCausalLM"], {"Qwen3ForCausalLM", "X"}) == Problem("architecture", what, do)
-    what = "this vLLM does not list the architecture Odd"
-    assert supported(["Odd"], {"LlamaForCausalLM"}) == Problem("architecture", what, do)
 
 
 @pytest.mark.usefixtures("token", "hub")
