@@ -156,9 +156,9 @@ def _free(world: int) -> str:
 
 
 def _ram(request: Request, facts: Facts, spread: Spread) -> Iterator[Fault]:
-    """On a CPU all ranks share the RAM."""
+    """On a CPU all ranks share the RAM; a plan may be for a larger machine."""
     held = spread.chosen.memory
-    if request.hardware.accelerator != "cpu" or held.weights_gib_per_gpu is None:
+    if not facts.launching or request.hardware.accelerator != "cpu" or held.weights_gib_per_gpu is None:
         return
     taken = (held.weights_gib_per_gpu + (held.kv_gib_per_gpu or 0)) * request.parallelism.world
     if taken > facts.host.memory_gib:
