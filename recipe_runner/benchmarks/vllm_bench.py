@@ -1,20 +1,12 @@
 """`vllm_bench`: `vllm bench serve` against the server, read from the JSON that it saves."""
 
-import json
-import math
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import Field
 
-from recipe_runner.api import Bench, Benchmark, Outcome, Target, failed, skipped
+from recipe_runner.api import Bench, Benchmark, Outcome, Target, skipped
+from recipe_runner.benchmarks.judging import measured
 from recipe_runner.process import words
-
-METRICS: Final = (
-    *("completed", "failed", "duration", "total_input_tokens", "total_output_tokens"),
-    *("request_throughput", "output_throughput", "total_token_throughput"),
-    *(f"{stat}_{of}_ms" for of in ("ttft", "tpot", "itl") for stat in ("mean", "median", "p99")),
-)
 
 
 class VllmBench(Benchmark):
@@ -58,36 +50,4 @@ class VllmBench(Benchmark):
             return skipped("no vllm command here to measure with")
         argv = [*self.argv(bench.target), *self.appended(name)]
         argv[argv.index("--result-dir") + 1] = str(bench.folder)
-        log = bench.folder / f"{name}.log"
-        status = bench.run(argv, log)
-        if status != 0:
-            return failed(f"`vllm bench serve` exited with {status}; see {log.name}: {_last_line(log)!r}")
-        try:
-            result = json.loads((bench.folder / f"{name}.json").read_text())
-        except (OSError, ValueError) as exc:
-            return failed(f"`vllm bench serve` left no result: {exc}")
-        if not isinstance(result, dict):
-            return failed(f"`vllm bench serve` left no result: {name}.json holds no JSON object")
-        return self.judge(result)
-
-    def judge(self, result: dict[str, Any]) -> Outcome:
-        """Refuse a result that measured something else than was asked for."""
-        metrics = {key: result[key] for key in METRICS if _is_number(result.get(key))}
-        completed = int(metrics.get("completed", 0))
-        if metrics.get("failed"):
-            return Outcome("failed", f"{metrics['failed']:.0f} of {self.num_prompts} requests failed", metrics)
-        if completed < self.num_prompts:
-            return Outcome("failed", f"only {completed} of {self.num_prompts} requests were completed", metrics)
-        if not metrics.get("total_output_tokens"):
-            return Outcome("failed", "no tokens were generated", metrics)
-        rate, ttft = metrics.get("output_throughput", 0.0), metrics.get("median_ttft_ms", 0.0)
-        return Outcome("measured", f"{completed} requests, {rate:.2f} tok/s out, median TTFT {ttft:.1f} ms", metrics)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    return next((line[:300] for line in reversed(lines) if line and "nanobind" not in line), "")
+        return measured("vllm bench serve", argv, name, bench, self.num_prompts)

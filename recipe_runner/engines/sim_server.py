@@ -3,106 +3,216 @@
 import argparse
 import itertools
 import json
+import os
+import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final, NamedTuple
 
-DEFAULT_REPLY = "This is a simulated answer."
+from recipe_runner.engines.sim_answers import Answer, Model, Refused
+from recipe_runner.engines.sim_faults import SLOW_S, Fault
+from recipe_runner.engines.sim_log import access, loading, serving
+from recipe_runner.engines.sim_metrics import Metrics
+from recipe_runner.engines.sim_wire import events, whole
+
+KEY: Final = "VLLM_API_KEY"
+ERRORS: Final = {400: "BadRequestError", 401: "Unauthorized", 404: "NotFoundError"}
+
+
+class Pace(NamedTuple):
+    """How fast it generates."""
+
+    ttft_ms: float = 0
+    tpot_ms: float = 0
+
+    def due(self, piece: int) -> float:
+        """When a piece is there, in seconds from the request."""
+        return (self.ttft_ms + piece * self.tpot_ms) / 1000
 
 
 class Server(ThreadingHTTPServer):
-    """Answers for one model, with fixed replies."""
+    """Answers for one model."""
 
     daemon_threads = True
+    request_queue_size = 512
 
-    def __init__(self, address: tuple[str, int], model: str, replies: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        model: str,
+        replies: Sequence[Sequence[str]],
+        *,
+        pace: Pace | None = None,
+        fault: Fault | None = None,
+        auto_tools: bool = False,
+    ) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        self.model, self.pace, self.fault = model, pace or Pace(), fault or Fault()
+        self.says, self.metrics, self.ids = Model(replies, auto_tools=auto_tools), Metrics(model), itertools.count()
         super().__init__(address, Handler)
-        self.model, self.replies, self.ids = model, replies, itertools.count()
 
-    def reply(self, prompt: str) -> str:
-        """The reply to the longest known part of the prompt."""
-        known = [(part, reply) for part, reply in self.replies if part in prompt]
-        return max(known, key=lambda pair: len(pair[0]))[1] if known else DEFAULT_REPLY
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is nobody's error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """`/health`, `/version`, `/v1/models`, `/v1/completions`, `/v1/chat/completions`."""
+    """The pages of vLLM's server that clients ask for."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or a small chunk waits for the acknowledgement of the one before
     server: Server
 
     def do_GET(self) -> None:
-        model = {"id": self.server.model, "object": "model", "owned_by": "simulated"}
-        answers: dict[str, Any] = {
-            "/health": {},
-            "/version": {"version": "simulated"},
-            "/v1/models": {"object": "list", "data": [model], "simulated": True},
-        }
-        self._answer(200 if self.path in answers else 404, answers.get(self.path, _error("no such page", 404)))
+        fault = self.server.fault.name
+        match self.path:
+            case "/health":
+                self._send(503 if fault == "unhealthy" else 200, b"", "application/json")
+            case "/metrics":
+                self._send(200, self.server.metrics.text().encode(), "text/plain; version=0.0.4; charset=utf-8")
+            case "/version":
+                self._answer(200, {"version": "simulated"})
+            case "/v1/models" if self._may_ask():
+                name = "another/model" if fault == "wrong_model" else self.server.model
+                model = {"id": name, "object": "model", "created": int(time.time()), "owned_by": "simulated"}
+                self._answer(200, {"object": "list", "data": [model], "simulated": True})
+            case "/v1/models":
+                self._refuse(401, "Unauthorized")
+            case _:
+                self._refuse(404, "no such page")
 
     def do_POST(self) -> None:
-        try:
-            body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-            name = body.get("model", self.server.model)
-        except (ValueError, AttributeError):
-            self._answer(400, _error("the body is not a JSON object", 400))
-            return
-        if name != self.server.model:
-            self._answer(404, _error(f"The model `{name}` does not exist.", 404))
-        elif self.path == "/v1/completions":
-            text = self.server.reply(str(body.get("prompt", "")))
-            self._generated("text_completion", {"text": text}, str(body.get("prompt", "")), text)
-        elif self.path == "/v1/chat/completions":
-            prompt = "\n".join(_text(message.get("content")) for message in body.get("messages", []))
-            text = self.server.reply(prompt)
-            self._generated("chat.completion", {"message": {"role": "assistant", "content": text}}, prompt, text)
+        answering = {"/v1/completions": self.server.says.complete, "/v1/chat/completions": self.server.says.chat}
+        data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self._may_ask():
+            self._refuse(401, "Unauthorized")
+        elif self.path not in answering:
+            self._refuse(404, "no such page")
         else:
-            self._answer(404, _error("no such page", 404))
+            self._generate(data, answering[self.path])
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
+        self.log_message('"%s" %s %s', self.requestline, int(code), HTTPStatus(int(code)).phrase)
 
     def log_message(self, format: str, *args: Any) -> None:
-        print(f"INFO: simulated {self.address_string()} - {format % args}", flush=True)
+        access(f"{self.client_address[0]}:{self.client_address[1]}", format % args)
 
-    def _generated(self, kind: str, choice: dict[str, Any], prompt: str, text: str) -> None:
-        tokens = {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
-        answer = {"id": f"sim-{next(self.server.ids)}", "object": kind, "created": int(time.time())}
-        choices = [{"index": 0, "finish_reason": "stop", **choice}]
-        usage = tokens | {"total_tokens": sum(tokens.values())}
-        self._answer(200, answer | {"model": self.server.model, "choices": choices, "usage": usage, "simulated": True})
+    def _may_ask(self) -> bool:
+        """As with vLLM, a key in the server's environment is asked for."""
+        key = os.environ.get(KEY)
+        return not key or self.headers.get("Authorization") == f"Bearer {key}"
+
+    def _generate(self, data: bytes, answering: Callable[[dict[str, Any]], Answer]) -> None:
+        started = time.monotonic()
+        try:
+            body, answer = self._understood(data, answering)
+        except Refused as refused:
+            self._refuse(refused.status, str(refused))
+            return
+        match fault := self.server.fault.request():
+            case "error":
+                self._fails(500, b'{"error": {"message": "simulated: the engine failed", "code": 500}}')
+                return
+            case "garbage" | "empty":
+                self._fails(200, b"<html>simulated" if fault == "garbage" else b"")
+                return
+            case "slow_first_token":
+                started += SLOW_S
+            case "malformed_tool_call" if answer.tool:
+                answer = answer._replace(pieces=answer.pieces[: len(answer.pieces) // 2])
+        deliver = self._stream if body.get("stream") else self._whole
+        with self.server.metrics.request(answer.prompt, len(answer.pieces), answer.finish):
+            deliver(answer, body, started, cut=fault == "truncated")
+
+    def _understood(self, data: bytes, answering: Callable[[dict[str, Any]], Answer]) -> tuple[dict[str, Any], Answer]:
+        """The body of a request, and what is answered."""
+        try:
+            body = json.loads(data)
+            name = body.get("model", self.server.model)
+            if name == self.server.model:
+                return body, answering(body)
+        except (ValueError, AttributeError, TypeError, KeyError) as exc:
+            raise Refused(400, "the body is not as the API has it") from exc
+        raise Refused(404, f"The model `{name}` does not exist.")
+
+    def _fails(self, status: int, data: bytes) -> None:
+        self.server.metrics.error()
+        self._send(status, data, "application/json")
+
+    def _whole(self, answer: Answer, _: dict[str, Any], started: float, *, cut: bool) -> None:
+        self._wait(started, max(0, len(answer.pieces) - 1))
+        data = whole(answer, *self._head(answer))
+        self._send(200, data[: len(data) // 2] if cut else data, "application/json")
+
+    def _stream(self, answer: Answer, body: dict[str, Any], started: float, *, cut: bool) -> None:
+        options = body.get("stream_options")
+        usage = isinstance(options, dict) and bool(options.get("include_usage"))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        said = list(events(answer, *self._head(answer, ".chunk"), usage=usage))
+        for piece, event in said[: len(answer.pieces) // 2] if cut else said:
+            self._wait(started, piece)
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+        self.wfile.write(b'8\r\ndata: {"\r\n0\r\n\r\n' if cut else b"0\r\n\r\n")
+
+    def _head(self, answer: Answer, chunk: str = "") -> tuple[dict[str, Any], str]:
+        """What every answer begins with, and an id for a tool call."""
+        number = next(self.server.ids)
+        kind, prefix = (f"chat.completion{chunk}", "chatcmpl") if answer.chat else ("text_completion", "cmpl")
+        head = {"id": f"{prefix}-sim-{number}", "object": kind, "created": int(time.time())}
+        return {**head, "model": self.server.model}, f"chatcmpl-tool-sim-{number}"
+
+    def _wait(self, started: float, piece: int) -> None:
+        time.sleep(max(0.0, started + self.server.pace.due(piece) - time.monotonic()))
+
+    def _refuse(self, status: int, text: str) -> None:
+        error = {"message": text, "type": ERRORS[status], "param": None, "code": status}
+        self._answer(status, {"error": error, "simulated": True})
 
     def _answer(self, status: int, body: dict[str, Any]) -> None:
-        data = json.dumps(body).encode()
+        self._send(status, json.dumps(body).encode(), "application/json")
+
+    def _send(self, status: int, data: bytes, kind: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
-
-
-def _error(message: str, status: int) -> dict[str, Any]:
-    return {"error": {"message": message, "code": status}}
-
-
-def _text(content: Any) -> str:
-    """A chat message's text; of an image only that there is one."""
-    if isinstance(content, list):
-        return " ".join(part.get("text", f"<{part.get('type')}>") for part in content)
-    return str(content)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(prog="sim_server", allow_abbrev=False)
     parser.add_argument("--reply", nargs=2, action="append", default=[], metavar=("PART", "TEXT"))
+    parser.add_argument("--ttft-ms", type=float, default=0)
+    parser.add_argument("--tpot-ms", type=float, default=0)
+    parser.add_argument("--load-s", type=float, default=0)
+    parser.add_argument("--fault")
+    parser.add_argument("--fault-at", default="loading")
+    parser.add_argument("--fault-every", type=int, default=1)
     parser.add_argument("model")
     parser.add_argument("--host", default="0.0.0.0")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--served-model-name")
+    parser.add_argument("--served-model-name", nargs="+")
+    parser.add_argument("--enable-auto-tool-choice", action="store_true")
+    parser.add_argument("--tool-call-parser")
     args, ignored = parser.parse_known_args(argv)
-    name = args.served_model_name or args.model
-    with Server((args.host, args.port), name, args.reply) as server:
-        print(f"INFO: simulated server for {name} on {args.host}:{args.port}; takes no notice of {ignored}", flush=True)
+    name = args.served_model_name[0] if args.served_model_name else args.model
+    fault = Fault(args.fault, args.fault_at, args.fault_every)
+    print(f"INFO: simulated server for {name} on {args.host}:{args.port}; takes no notice of {ignored}", flush=True)
+    fault.stage("start")
+    loading(args.model, args.load_s, lambda: fault.stage("loading"))
+    fault.stage("binding")
+    pace, tools = Pace(args.ttft_ms, args.tpot_ms), bool(args.enable_auto_tool_choice and args.tool_call_parser)
+    with Server((args.host, args.port), name, args.reply, pace=pace, fault=fault, auto_tools=tools) as server:
+        fault.stage("serving")
+        serving(args.host, server.server_port)
         server.serve_forever(poll_interval=0.05)
     return 0
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from recipe_runner.api import Bench, Client, Target
-from recipe_runner.benchmarks.vllm_bench import METRICS, VllmBench
+from recipe_runner.benchmarks.judging import METRICS
+from recipe_runner.benchmarks.vllm_bench import VllmBench
 from tests.running import SMALL, fake, run_here
 
 HERE = Target("127.0.0.1", 8000, None, "org/model", "org/model", ("vllm",))
@@ -61,35 +62,6 @@ def test_the_command_that_a_person_could_type(target: Target, fields: dict[str, 
 def test_what_is_added_to_keep_the_result() -> None:
     appended = ("--save-result", "--result-dir", ".", "--result-filename", "guide.json")
     assert bench().appended("guide") == appended
-
-
-GOOD = {"completed": 5, "failed": 0, "total_output_tokens": 20, "output_throughput": 10.0, "median_ttft_ms": 12.5}
-
-
-@pytest.mark.parametrize(
-    ("changed", "verdict", "detail"),
-    [
-        ({}, "measured", "5 requests, 10.00 tok/s out, median TTFT 12.5 ms"),
-        ({"failed": 2, "completed": 3}, "failed", "2 of 5 requests failed"),
-        ({"completed": 3}, "failed", "only 3 of 5 requests were completed"),
-        ({"completed": None}, "failed", "only 0 of 5 requests were completed"),
-        ({"completed": "5"}, "failed", "only 0 of 5 requests were completed"),
-        ({"completed": float("inf")}, "failed", "only 0 of 5 requests were completed"),
-        ({"total_output_tokens": 0}, "failed", "no tokens were generated"),
-        ({"total_output_tokens": None}, "failed", "no tokens were generated"),
-        ({"total_output_tokens": True}, "failed", "no tokens were generated"),
-        (
-            {"failed": None, "output_throughput": float("nan")},
-            "measured",
-            "5 requests, 0.00 tok/s out, median TTFT 12.5 ms",
-        ),
-    ],
-)
-def test_a_result_that_measured_something_else_is_refused(changed: dict[str, Any], verdict: str, detail: str) -> None:
-    outcome = bench(num_prompts=5).judge(GOOD | changed)
-    assert (outcome.verdict, outcome.detail) == (verdict, detail)
-    finite = {k: v for k, v in (GOOD | changed).items() if type(v) in (int, float) and v in range(100)}
-    assert outcome.metrics == finite | {k: v for k, v in GOOD.items() if k not in changed}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,44 @@
+"""`load`: requests from our own client, for where there is no vLLM to measure with."""
+
+import sys
+from dataclasses import replace
+from typing import Literal
+
+from pydantic import Field
+
+from recipe_runner.api import Bench, Benchmark, Outcome, Target
+from recipe_runner.benchmarks.judging import measured
+from recipe_runner.process import words
+
+
+class Load(Benchmark):
+    """Keeps `max_concurrency` streamed requests going until `num_prompts` were made; needs no vLLM.
+
+    A prompt is `input_len` random words, the same for the same `seed`; the server says how many tokens that was. The
+    metrics are those of `vllm_bench`, by the same definitions; the client is another, so compare like with like.
+    A request that stays silent for `timeout_s` ends the benchmark.
+    """
+
+    endpoint: Literal["completions", "chat"] = "completions"
+    input_len: int = Field(default=128, ge=1)
+    output_len: int = Field(default=64, ge=1)
+    max_concurrency: int = Field(default=4, ge=1)
+    num_prompts: int = Field(default=20, ge=1)
+    num_warmups: int = Field(default=0, ge=0)
+    ignore_eos: bool = True
+    seed: int = 0
+    timeout_s: float = Field(default=600, gt=0)
+
+    def argv(self, target: Target) -> tuple[str, ...]:
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        url = target.base_url or f"http://{host}:{target.port}"
+        flags = words({"url": url, "model": target.served_name, **self.model_dump(exclude={"uses"})})
+        return (sys.executable, "-m", "recipe_runner.benchmarks.load_client", *flags)
+
+    def appended(self, name: str) -> tuple[str, ...]:
+        return ("--result", f"{name}.json")
+
+    def run(self, name: str, bench: Bench) -> Outcome:
+        argv = [*self.argv(bench.target), "--result", str(bench.folder / f"{name}.json")]
+        outcome = measured("load", argv, name, bench, self.num_prompts)
+        return replace(outcome, detail=f"{outcome.detail}; measured by recipe-runner's own client")
