@@ -3,6 +3,7 @@
 # PYTHON_ARGCOMPLETE_OK
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code."""
+    _streams()
     words = list(sys.argv[1:] if argv is None else argv)
     if "_ARGCOMPLETE" in os.environ:
         from recipe_runner import completion
@@ -50,6 +52,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("recipe-run: this is a bug; please report it with the lines above", file=sys.stderr)
         return 70
+
+
+def _streams() -> None:
+    """Have streams to write to, whatever we were started with: none is closed, and each can say `→` somehow."""
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:  # or a log would be opened in the place of a closed one
+        pass
+    os.close(spare)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(words: list[str]) -> int:

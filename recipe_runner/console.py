@@ -47,14 +47,15 @@ SECTIONS: Final = (  # the lines and their order in the closing table of `vllm b
 
 
 class _Stream:
-    """A stream that perhaps nobody reads any more: a closed pipe or a lost terminal does not end a run."""
+    """A stream that perhaps nobody reads any more, or that cannot say `→`: neither ends a run."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def write(self, text: str) -> None:
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
         with contextlib.suppress(OSError):
-            self._stream.write(text)
+            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
 
     def flush(self) -> None:
         with contextlib.suppress(OSError):
@@ -119,12 +120,12 @@ class Screen:
     def note(self, text: str) -> None:
         self._say(Text(f"{self._elapsed()}  {text}", style="yellow"))
 
-    def end(self, record: Record, document: Mapping[str, Any]) -> None:
+    def end(self, record: Record) -> None:
         """Close the live view; say what went wrong, if anything did."""
         self.close()
-        for fault in record.faults:
+        for fault in (*record.faults, *record.losses):
             self._say(Text(str(fault), style="red"))
-        for line in document["log_excerpt"]:
+        for line in record.log_excerpt:
             self._say(Text(f"  | {line}", style="dim"))
 
     def close(self) -> None:

@@ -22,13 +22,25 @@ def cache() -> Path:
     return _xdg("XDG_CACHE_HOME", ".cache") / "recipe-runner"
 
 
+def state() -> Path:
+    """What must outlive a run that is killed: which servers it launched."""
+    return _xdg("XDG_STATE_HOME", ".local/state") / "recipe-runner"
+
+
 def short(path: Path | str) -> str:
     """A path as a person would write it: relative to here, or to the package's data."""
     path = Path(path)
-    for root, prefix in ((Path.cwd(), ""), (PACKAGE / "_shipped", ""), (PACKAGE.parent, "")):
+    for root in (*_here(), PACKAGE / "_shipped", PACKAGE.parent):
         if path.is_relative_to(root):
-            return prefix + str(path.relative_to(root))
+            return str(path.relative_to(root))
     return str(path)
+
+
+def _here() -> list[Path]:
+    try:
+        return [Path.cwd()]
+    except FileNotFoundError:  # it was removed while we were in it
+        return []
 
 
 def _xdg(variable: str, default: str) -> Path:

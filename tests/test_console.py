@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import struct
 import subprocess
 import sys
 import termios
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from recipe_runner import console
-from tests.running import LIMIT_S, SMALL, Folder, fake, until
+from tests.running import DOWN, LIMIT_S, SMALL, Folder, fake, until
 
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
@@ -25,7 +26,7 @@ HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 class Terminal:
     """recipe-run with a terminal of its own, as its standard error and the one that controls it."""
 
-    def __init__(self, folder: Path, *words: str, **env: str) -> None:
+    def __init__(self, folder: Path, *words: str, controls: bool = True, **env: str) -> None:
         self.keyboard, self.side = pty.openpty()
         self.before = termios.tcgetattr(self.side)
         self.seen = ""
@@ -37,7 +38,7 @@ class Terminal:
             stderr=self.side,
             env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", **env},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controls else None,
         )
         os.set_blocking(self.keyboard, False)
 
@@ -108,7 +109,62 @@ def test_a_lost_terminal_ends_the_run(tmp_path: Path, left: Folder) -> None:
         terminal.keyboard, terminal.side = pty.openpty()
         assert terminal.popen.wait(LIMIT_S) == 130
     assert left.report["verdict"] == "interrupted"
-    assert left.report["teardown"] == {"processes_left": 0, "port_free": True}
+    assert left.report["teardown"] == DOWN
+
+
+def test_a_lost_terminal_that_controls_nothing_is_no_matter(tmp_path: Path, left: Folder) -> None:
+    """No SIGHUP comes; every write is an error from then on."""
+    terminal = Terminal(tmp_path, *SMALL, *fake(), "benchmark=none", controls=False)
+    with terminal:
+        until(lambda: HIDE in terminal.look(), "live view")
+        os.close(terminal.side)
+        os.close(terminal.keyboard)
+        terminal.keyboard, terminal.side = pty.openpty()
+        assert terminal.popen.wait(LIMIT_S) == 0
+    assert left.report["verdict"] == "passed"
+    assert left.report["teardown"] == DOWN
+
+
+@pytest.mark.parametrize("size", [(50, 200), (3, 12), (1, 1), (0, 0)])
+def test_a_terminal_that_changes_its_size(tmp_path: Path, left: Folder, size: tuple[int, int]) -> None:
+    with Terminal(tmp_path, *SMALL, *fake("deaf"), COLUMNS="", LINES="") as terminal:
+        until(lambda: "INFO loading" in terminal.look(), "last line of the log")
+        fcntl.ioctl(terminal.keyboard, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
+        os.kill(terminal.popen.pid, signal.SIGWINCH)
+        seen = len(terminal.seen)
+        until(lambda: len(terminal.look()) > seen + 100, "view of the new size")
+        os.write(terminal.keyboard, b"\x03")
+        assert terminal.wait() == 130
+    assert terminal.seen.count(HIDE) == terminal.seen.count(SHOW) == 1
+    assert left.report["verdict"] == "interrupted"
+    assert "Traceback" not in terminal.text
+
+
+def test_a_terminal_one_character_wide(tmp_path: Path, left: Folder) -> None:
+    with Terminal(tmp_path, *SMALL, *fake(), "benchmark=none", COLUMNS="1", LINES="1") as terminal:
+        assert terminal.wait() == 0
+    assert "'The capital of France is Paris.'" in terminal.text
+
+
+def test_no_colour_where_none_is_wanted(tmp_path: Path, left: Folder) -> None:
+    with Terminal(tmp_path, *SMALL, *fake(), "benchmark=none", NO_COLOR="1") as terminal:
+        assert terminal.wait() == 0
+    assert "passed      capital" in terminal.text
+    assert re.search(r"\x1b\[[0-9;]*3[0-9][0-9;]*m", terminal.seen) is None
+
+
+def test_what_a_server_logs_does_not_steer_the_terminal(tmp_path: Path, left: Folder) -> None:
+    server = tmp_path / "server.py"
+    logged = b"\x1b[2J\x1b]0;title\x07\xff\xe2\x80\xae" + b"x" * 2_000_000 + b"the end\n"
+    server.write_text(f"import sys, time\nsys.stdout.buffer.write({logged!r})\nsys.stdout.flush()\ntime.sleep(60)\n")
+    words = ("engine=vllm", f"engine.command='{sys.executable} {server}'")
+    with Terminal(tmp_path, *SMALL, *words) as terminal:
+        until(lambda: "xxx" in terminal.look(), "last line of the log")
+        os.write(terminal.keyboard, b"\x03")
+        assert terminal.wait() == 130
+    assert "\x1b[2J" not in terminal.seen
+    assert "title" not in terminal.seen
+    assert "\u202e" not in terminal.seen
 
 
 def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path, left: Folder) -> None:

@@ -243,7 +243,8 @@ def test_the_document_has_the_shape_that_is_promised(recipe: Callable[..., Path]
         "CUDA_VISIBLE_DEVICES": {"value": "0,1", "layer": "recipe-runner", "source": "tp × dp × pp devices"},
     }
     assert document["timeouts"] == {
-        **{"fetch_s": 7200, "ready_s": 1800.0, "request_s": 120, "stop_s": 10, "run_s": 14400}
+        **{"connect_s": 3, "first_token_s": 60, "request_s": 120, "fetch_s": 7200, "ready_s": 1800.0},
+        **{"check_s": 600, "benchmark_s": 7200, "stop_s": 10, "run_s": 14400},
     }
     assert "simulated" not in document
 

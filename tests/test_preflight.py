@@ -1,8 +1,10 @@
 """What speaks against a plan on this host: every refusal word for word, from what NVML and the installation say."""
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -296,3 +298,26 @@ def test_a_vllm_that_does_not_say_its_flags_is_started_all_the_same(nvml: Nvml, 
     assert prepare.plans(words, [], sweep=False, launching=True, tell=said.append)
     assert said[1].startswith("flags are not checked: engine.command — `")
     assert len(said) == 2
+
+
+def test_what_an_earlier_run_left_is_stopped_by_doctor(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process that listens, and is on the GPU, is this one; a server of an earlier run is what it is taken for."""
+    orphan = SimpleNamespace(processes=(psutil.Process(),))
+    monkeypatch.setattr(facts, "survey", lambda: [orphan])
+    nvml.has(gpu(used_gib=9, pids=(os.getpid(),)))
+    clean = "`recipe-run doctor --clean` stops it"
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        told = refused("hardware=a100x1", f"serve.port={port}")
+        assert told == [
+            f"serve.port — port {port} is in use by {psutil.Process().name()} (pid {os.getpid()}); "
+            f"{clean}, or take a free one with serve.port=0",
+            f"hardware — a free GPU is needed, and in use are GPU 0 by {me(9)}; "
+            f"{clean}, or choose others with CUDA_VISIBLE_DEVICES",
+        ]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert refused("hardware=a100x1")[0].endswith(
+        f"{clean}, choose another with CUDA_VISIBLE_DEVICES, or lower serve.gpu_memory_utilization"
+    )

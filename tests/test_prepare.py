@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipe_runner import prepare
+from recipe_runner.composition.schema import Timeouts
 from recipe_runner.errors import RecipeError
 from tests.conftest import Answer
 from tests.nvml import Nvml, gpu
@@ -77,7 +78,7 @@ def test_points_that_can_share_a_server_are_given_the_same_port(nvml: Nvml) -> N
 
 def test_faults_of_all_points_are_told_once(cli: Callable[..., Answer]) -> None:
     words = ["recipe=mine", "hardware=a100x2", "parallelism.tp=0,2,4", "serve.x=1,2", "timeouts.stop=1,2"]
-    known = "did you mean stop_s? There are: fetch_s, ready_s, request_s, run_s, stop_s"
+    known = f"did you mean stop_s? There are: {', '.join(sorted(Timeouts.model_fields))}"
     assert cli("plan", "-m", *words).refusal == [
         "parallelism.tp — 0 does not fit here; it should be greater than or equal to 1",
         f"timeouts.stop — unknown key stop; {known}",

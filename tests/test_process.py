@@ -1,4 +1,5 @@
 import os
+import platform
 import signal
 import socket
 import stat
@@ -101,7 +102,7 @@ def test_a_child_has_a_session_its_own_output_and_no_input(tmp_path: Path) -> No
     assert child.poll() == 0
     assert child.log.read_text() == "True True yes True\nerror\n"
     assert stat.S_IMODE(child.log.stat().st_mode) == 0o600
-    assert child.stop(0) == 0
+    assert child.stop(0) == []
 
 
 @pytest.mark.parametrize(("how", "status"), [("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", -9)])
@@ -120,7 +121,7 @@ def test_the_polite_way(tmp_path: Path) -> None:
     script = Script(tmp_path, f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))\n{WAIT}")
     child = script.start()
     script.at(child, "here")
-    assert child.stop(20) == 0
+    assert child.stop(20) == []
     assert child.poll() == 4
 
 
@@ -128,7 +129,7 @@ def test_who_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     script = Script(tmp_path, STUBBORN)
     child = script.start()
     script.at(child, "here")
-    assert child.stop(0.1) == 0
+    assert child.stop(0.1) == []
     assert child.poll() == -signal.SIGKILL
 
 
@@ -137,7 +138,7 @@ def test_hurry_ends_the_grace(tmp_path: Path) -> None:
     child = script.start()
     script.at(child, "here")
     asked = iter([False, False])
-    assert child.stop(3600, lambda: next(asked, True)) == 0
+    assert child.stop(3600, lambda: next(asked, True)) == []
     assert child.poll() == -signal.SIGKILL
 
 
@@ -154,8 +155,64 @@ def test_what_it_left_behind_goes_too(tmp_path: Path, how: str, first_kill_the_p
         until(lambda: child.poll() is not None, "end")
     members = child.members()
     assert len(members) == 2 - first_kill_the_parent
-    assert child.stop(0.1) == 0
+    assert child.stop(0.1) == []
     assert not any(psutil.pid_exists(member.pid) for member in members)
+
+
+def test_who_forks_faster_than_we_look_is_caught_all_the_same(tmp_path: Path) -> None:
+    """Each lives for a millisecond: between a look and a signal the one that was seen is gone."""
+    adopt_orphans()
+    script = Script(
+        tmp_path,
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"if os.fork() == 0:\n    {SAY}    while os.fork() == 0: time.sleep(0.001)\n    os._exit(0)\ntime.sleep(60)",
+    )
+    child = script.start()
+    script.at(child, "here")
+    assert child.stop(0.1) == []
+    assert not [pid for pid in psutil.pids() if process._session(pid) == child.pid]
+
+
+def test_who_is_stopped_ends_politely(tmp_path: Path) -> None:
+    script = Script(tmp_path, f"signal.signal(signal.SIGTERM, lambda *_: sys.exit(4))\n{WAIT}")
+    child = script.start()
+    script.at(child, "here")
+    os.kill(child.pid, signal.SIGSTOP)
+    assert child.stop(20) == []
+    assert child.poll() == 4
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the number of exit(2) is that of x86-64")
+@pytest.mark.parametrize("fork", ["", "if os.fork() == 0:\n    "], ids=["the command", "its child"])
+def test_who_lives_on_in_a_thread_only_is_alive(tmp_path: Path, fork: str) -> None:
+    """The kernel calls it a zombie, as it does what was killed and whose memory is still being given back."""
+    program = "threading.Thread(target=time.sleep, args=(60,)).start(); print('here', flush=True); libc.syscall(60, 0)"
+    script = Script(tmp_path, f"import ctypes, threading; libc = ctypes.CDLL(None)\n{fork}{program}\ntime.sleep(60)")
+    with script.start() as child:
+        script.at(child, "here")
+        half = max(child.members(), key=lambda member: member.pid)
+        until(lambda: half.status() == psutil.STATUS_ZOMBIE, "zombie")
+        assert half in child.members()
+    assert not psutil.pid_exists(half.pid)
+
+
+def test_what_is_gone_is_not_stopped_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be another's by then."""
+    child = Script(tmp_path, "").start()
+    assert child.stop(20) == []
+    monkeypatch.setattr(Child, "members", lambda self: pytest.fail("it was looked for"))
+    assert child.stop(0) == []
+
+
+def test_a_child_of_ours_without_a_group_of_its_own_is_signalled_alone(tmp_path: Path) -> None:
+    """Such as a plugin's: to signal its group were to signal ourselves."""
+    adopt_orphans()
+    script = Script(tmp_path, WAIT)
+    child = script.start()
+    script.at(child, "here")
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as ours:
+        assert child.stop(20) == []
+        assert not psutil.pid_exists(ours.pid)
 
 
 def test_children_of_children_are_members_also_with_sessions_of_their_own(tmp_path: Path) -> None:
@@ -184,8 +241,8 @@ def test_what_cannot_be_killed_is_counted(tmp_path: Path, monkeypatch: pytest.Mo
         script.at(child, "here")
         with monkeypatch.context() as patch:
             patch.setattr(process, "KILL_S", 0.1)
-            patch.setattr(Child, "_signal", lambda self, number: None)
-            assert child.stop(0) == 1
+            patch.setattr(process, "_signal", lambda processes, number: None)
+            assert [left.pid for left in child.stop(0)] == [child.pid]
     assert child.poll() is not None
 
 

@@ -11,7 +11,8 @@ from tests.running import DOWN, SMALL, fake, run_here
 REPORT = [
     *("format", "verdict", "recipe", "hardware", "engine", "parallelism", "url", "started", "environment"),
     *("memory", "phases"),
-    *("checks", "benchmarks", "expected", "errors", "log_excerpt", "server_log", "teardown", "warnings", "folder"),
+    *("checks", "benchmarks", "expected", "errors", "diagnosis", "log_excerpt", "server_log", "teardown", "warnings"),
+    "folder",
 ]
 ENVIRONMENT = [
     *("recipe_runner", "vllm", "torch", "driver", "gpus", "cpu", "memory_gib", "platform", "python"),

@@ -52,7 +52,7 @@ def own(tmp_path: Path, **validation: Any) -> tuple[str, ...]:
     recipe["validation"] |= validation
     shutil.copytree(DATA / "small", tmp_path / "small")
     (tmp_path / "own.yaml").write_text(json.dumps(recipe))
-    return ("recipe=own.yaml", "hardware=cpu", *fake(), "benchmark=none")
+    return ("--trust", "recipe=own.yaml", "hardware=cpu", *fake(), "benchmark=none")
 
 
 def test_a_check_that_passes_does_not_hide_that_the_server_died(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recipe_runner.errors import Fault
 from recipe_runner.secrets import exposed, inherited, mask, may_send_key, refused
@@ -84,6 +86,19 @@ def test_what_only_sounds_like_a_secret_is_fine() -> None:
 def test_secrets_in_text_are_masked(text: str, masked: str) -> None:
     assert mask(text, ENVIRON) == masked
     assert mask(masked, ENVIRON) == masked
+
+
+pieces = st.lists(
+    st.sampled_from(("Authorization: ", "api_key=", "--api-key ", "://", "'", '"', "[", "Bearer ", "\n", " "))
+    | st.text(max_size=5)
+)
+
+
+@given(pieces.map("".join), pieces.map("".join))
+def test_no_secret_survives_whatever_stands_around_it(before: str, after: str) -> None:
+    masked = mask(f"{before}{HF}{after}", {"HF_TOKEN": HF})
+    assert HF not in masked
+    assert mask(masked, {"HF_TOKEN": HF}).count(HF) == 0
 
 
 def test_what_a_server_inherits_is_shown_without_secrets() -> None:

@@ -3,6 +3,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recipe_runner import serialize
 
@@ -20,6 +22,22 @@ def test_a_document_is_written_whole(tmp_path: Path) -> None:
     file = serialize.write_json(tmp_path / "report.json", {"answer": "é"})
     assert file.read_text() == '{\n  "answer": "é"\n}\n'
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+@given(st.text(), st.text())
+def test_json_is_one_line_of_plain_text_that_reads_back(key: str, value: str) -> None:
+    text = serialize.to_json({key: [value]})
+    assert json.loads(text) == {key: [value]}
+    assert text.encode("utf-8")
+    assert text.splitlines() == [text]
+    assert not serialize.UNSAFE.search(text)
+
+
+@given(st.text())
+def test_one_line_steers_nothing(text: str) -> None:
+    line = serialize.one_line(text)
+    assert line.isprintable()
+    assert serialize.one_line(line) in (line, f"{line[:500]}…")
 
 
 def test_half_a_surrogate_pair_survives(tmp_path: Path) -> None:

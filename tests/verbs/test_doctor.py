@@ -118,6 +118,7 @@ def test_one_screen(capsys: pytest.CaptureFixture[str], nvml: Nvml, tmp_path: Pa
         f"{cores} cores, {memory_gib:.0f} GiB",
         "ok       driver           no NVIDIA GPU here: hardware=cpu, or engine=attach",
         "ok       leases           none",
+        "ok       left servers     none",
         "warning  vLLM             there is no vllm command here",
         f"                          → {NO_VLLM}",
         "warning  CPU environment  not built",
@@ -234,6 +235,44 @@ def test_a_folder_for_leases_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "leases").touch()
     what = f"{tmp_path}/leases is not a folder"
     assert said("leases") == ("problem", what, "it is none of ours: have its owner, or root, remove it")
+
+
+class Left:
+    """A server that outlived its run."""
+
+    def __init__(self, pid: int, *, stubborn: bool = False) -> None:
+        self.pid, self.stubborn = pid, stubborn
+
+    def __str__(self) -> str:
+        return f"pid {self.pid}, VLLM::EngineCore, 7.6 GiB, run runs/x"
+
+    def stop(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(pid=self.pid)] if self.stubborn else []
+
+
+def test_servers_that_outlived_their_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "survey", lambda: iter([Left(1), Left(2, stubborn=True)]))
+    both = "pid 1, VLLM::EngineCore, 7.6 GiB, run runs/x; pid 2, VLLM::EngineCore, 7.6 GiB, run runs/x"
+    assert said("left servers") == ("warning", both, "`recipe-run doctor --clean`")
+    do = "what hangs in a driver goes only with a restart"
+    assert all_checks(clean=True)["left servers"][1:] == ("problem", "not to be stopped: pid 2", do)
+    monkeypatch.setattr(doctor, "survey", lambda: iter([Left(1)]))
+    stopped = "stopped: pid 1, VLLM::EngineCore, 7.6 GiB, run runs/x"
+    assert all_checks(clean=True)["left servers"][1:] == ("ok", stopped, "")
+
+
+def test_they_are_stopped_before_anything_else_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Or the port and the GPUs that they have would be told as in use."""
+    stopped = []
+    left = Left(1)
+    monkeypatch.setattr(left, "stop", lambda: stopped.append(left) or [])
+    monkeypatch.setattr(doctor, "survey", lambda: iter([] if stopped else [left]))
+    monkeypatch.setattr(machine, "port_free", lambda host, port: bool(stopped))
+    assert screen("--clean", "--json") == 0
+    found = {check["name"]: check["status"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert (found["left servers"], found["port 8000"]) == ("ok", "ok")
 
 
 def test_vllm_for_cpu(driver: Callable[..., Busy], nvml: Nvml) -> None:

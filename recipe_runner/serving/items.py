@@ -1,0 +1,114 @@
+"""One check or benchmark after the other on a live server: each within its time, and none stops another."""
+
+import contextlib
+import functools
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from recipe_runner.api import Bench, Benchmark, Check, Outcome
+from recipe_runner.client import KEY, AnswerError, Client
+from recipe_runner.console import Screen
+from recipe_runner.errors import Fault, ServerError
+from recipe_runner.interrupts import Interrupts, limit
+from recipe_runner.process import Child
+from recipe_runner.report import Record, outcome_of
+from recipe_runner.serialize import one_line
+from recipe_runner.serving.server import Server
+
+COMMAND_STOP_S: Final = 1.0
+LOOK_S: Final = 0.05
+Keep = Callable[[str, str, Outcome, float], None]
+Work = Callable[[], Outcome]
+
+
+class Items:
+    """What is run on one server; `go_on` raises `ServerError` where nothing can be run on it any more."""
+
+    def __init__(self, server: Server, screen: Screen, interrupts: Interrupts, go_on: Callable[[], object]) -> None:
+        self.server, self.screen, self.interrupts, self.go_on = server, screen, interrupts, go_on
+        self._child: Child | None = None
+
+    def check(self, record: Record, client: Client, name: str, check: Check) -> None:
+        work = self._within("check", record, functools.partial(check.run, client))
+        self._item(record, client, record.check, (name, check.uses), work)
+
+    def benchmark(self, record: Record, client: Client, name: str, benchmark: Benchmark) -> None:
+        bench = Bench(record.plan.target, client, record.folder, self._command)
+        work = self._within("benchmark", record, functools.partial(benchmark.run, name, bench))
+        self._item(record, client, record.benchmark, (name, benchmark.uses), work)
+
+    def end(self) -> None:
+        """Stop the benchmark's command, if one is left."""
+        with self.interrupts.held():
+            if self._child is not None:
+                self._child.stop(COMMAND_STOP_S, lambda: self.interrupts.again)
+                self._child = None
+
+    def _within(self, kind: str, record: Record, work: Work) -> Work:
+        """The work, ended when it takes longer than one of its kind may, or when the run cannot go on."""
+        seconds = getattr(record.plan.request.timeouts, f"{kind}_s")
+        what = f"the {kind} took more than {seconds:g} s; allow more with timeouts.{kind}_s=…"
+        return lambda: self.interrupts.watched(work, self.go_on, limit(seconds, what))
+
+    def _item(self, record: Record, client: Client, keep: Keep, item: tuple[str, str], work: Work) -> None:
+        """Run one, (name, uses); a dead server ends the run, any other failure only this item."""
+        self.go_on()
+        self.screen.doing(item[0])
+        start = time.monotonic()
+        try:
+            outcome = self._outcome(record, item[0], work)
+            if outcome.verdict in ("failed", "error"):
+                self.server.check_answering(client)
+            self.server.check_alive()
+        except ServerError as exc:
+            keep(*item, Outcome("error", exc.faults[0].what), time.monotonic() - start)
+            raise
+        keep(*item, outcome, time.monotonic() - start)
+        self.screen.item(item[0], outcome)
+
+    def _outcome(self, record: Record, name: str, work: Work) -> Outcome:
+        """What the work came to; a plugin's bug is this item's error, and the others still run."""
+        try:
+            outcome = work()
+            if not isinstance(outcome, Outcome):
+                raise TypeError(f"the result is {outcome!r}, not an Outcome")
+        except ServerError:
+            raise
+        except AnswerError as exc:
+            return Outcome("failed", one_line(f"{exc}; {exc.do}" if exc.do else str(exc)))
+        except OSError as exc:  # a full disk, a file that is not there, a limit that was reached: nobody's bug
+            return Outcome("failed", one_line(str(exc)))
+        except Exception as exc:
+            outcome, trace = outcome_of(exc)
+            record.event("traceback", name=name, text=trace)
+        return replace(outcome, detail=one_line(outcome.detail))
+
+    def _command(self, argv: Sequence[str], log: Path) -> int:
+        """Run a benchmark's command to its end."""
+        with self.interrupts.held():
+            key = os.environ.get(KEY)  # vLLM's benchmark takes it from OpenAI's variable
+            env = {"OPENAI_API_KEY": key} if key else {}
+            self._child = child = Child(argv, env, log, adopts=self.server.plan.attached)
+        self.screen.watch(log)
+        try:
+            while (status := child.poll()) is None:
+                if flood := outgrown(log, self.server.plan.request.reporting.max_log_mib):
+                    raise OSError(f"{flood.what}; {flood.do}")
+                time.sleep(LOOK_S)
+        finally:
+            self.end()
+            self.screen.watch(self.server.log)
+        return status
+
+
+def outgrown(log: Path, most_mib: int) -> Fault | None:
+    """What is wrong with a log that grew larger than it may."""
+    with contextlib.suppress(OSError):
+        if log.stat().st_size > most_mib << 20:
+            what = f"{log.name} grew larger than {most_mib} MiB"
+            return Fault("report.max_log_mib", what, "allow more with report.max_log_mib=…")
+    return None
