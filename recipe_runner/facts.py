@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import psutil
 
@@ -16,6 +16,7 @@ from recipe_runner.errors import Fault
 from recipe_runner.host import nvml
 from recipe_runner.host.flags import options
 from recipe_runner.host.hardware import Host, idle
+from recipe_runner.host.orphans import survey
 from recipe_runner.host.versions import Architectures, architectures, cuda, versions
 from recipe_runner.model.serving import GIB
 from recipe_runner.model.weights import Problem, cached, missing_bytes, of_folder, room
@@ -24,6 +25,16 @@ from recipe_runner.secrets import exposed, inherited, may_send_key
 
 MEMORY_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")  # cgroup v2, as seen from inside a container or a Slurm job
 HUB_S: Final = 2.4  # so that a person waits at most 3 s in all
+
+
+class Holder(NamedTuple):
+    """The process that listens on a port; None is what cannot be known."""
+
+    pid: int | None = None
+    name: str | None = None
+
+    def __str__(self) -> str:
+        return "" if self.pid is None else f" by {self.name} (pid {self.pid})"
 
 
 @dataclass(frozen=True)
@@ -43,8 +54,8 @@ class Facts:
     `launching`: the plan is about to run, so everything was asked. `environ` are the inherited variables that matter,
     masked; `vllm`, `cuda`, `options` and `architectures` are the installed vLLM's version, CUDA, flags and models.
     `devices` are those that a run may use; `port` is the one found for `serve.port=0`, `port_holder` who has the one
-    that was named. `to_fetch` are bytes of weights that are not here yet; `exposed` is what to say of a server that is
-    open to all.
+    that was named; `left` are the processes of servers that outlived their run. `to_fetch` are bytes of weights that
+    are not here yet; `exposed` is what to say of a server that is open to all.
     """
 
     host: Host
@@ -57,7 +68,8 @@ class Facts:
     architectures: Architectures | None = None
     devices: tuple[str, ...] | None = None
     port: int | None = None
-    port_holder: str | None = None
+    port_holder: Holder | None = None
+    left: frozenset[int] = frozenset()
     model: ModelFacts | None = None
     model_problem: Problem | None = None
     to_fetch: int | None = None
@@ -113,6 +125,7 @@ def gather(
         devices=_devices(request, here) if real else None,
         port=spare_port() if request.address.port == 0 else None,
         port_holder=_port_holder(request),
+        left=frozenset(process.pid for orphan in survey() for process in orphan.processes),
     )
 
 
@@ -178,31 +191,32 @@ def _model(request: Request, *, launching: bool) -> tuple[ModelFacts | None, Pro
     return facts, room(needed) if needed else None, needed
 
 
-def _port_holder(request: Request) -> str | None:
-    """Who listens where the server should; empty if that cannot be known."""
+def _port_holder(request: Request) -> Holder | None:
+    """Who listens where the server should."""
     host, port = request.address.host, request.address.port
-    return None if port == 0 or port_free(host, port) else holder(port) or ""
+    return None if port == 0 or port_free(host, port) else holder(port)
 
 
 def _attached(request: Request, *, trust: bool) -> Attached:
-    from recipe_runner.client import CONNECT_S, KEY, AnswerError, Client  # HTTP is 0.1 s that most plans do without
+    from recipe_runner.client import KEY, AnswerError, Client  # HTTP is 0.1 s that most plans do without
 
     url = str(getattr(request.engine, "url", ""))
     if KEY in os.environ and (refused := may_send_key(url, trust)):
         return Attached(refused=refused)
     try:
-        with Client(url, "", CONNECT_S) as client:
+        limit_s = request.timeouts.connect_s
+        with Client(url, "", limit_s, connect_s=limit_s) as client:
             return Attached(tuple(client.models()), client.version())
     except AnswerError as exc:
         return Attached(error=str(exc))
 
 
-def holder(port: int) -> str | None:
+def holder(port: int) -> Holder:
     """The process that listens on a port, if we may know it."""
     try:
         for connection in psutil.net_connections("tcp"):
             if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+                return Holder(connection.pid, psutil.Process(connection.pid).name())
     except psutil.Error:
         pass
-    return None
+    return Holder()

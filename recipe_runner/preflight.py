@@ -13,6 +13,7 @@ from recipe_runner.errors import Fault
 from recipe_runner.facts import Facts
 from recipe_runner.host.flags import unknown
 from recipe_runner.host.hardware import mismatch
+from recipe_runner.host.orphans import CURE
 from recipe_runner.host.versions import driver_needed, too_old
 from recipe_runner.model.serving import Serving
 from recipe_runner.model.spread import Spread
@@ -64,8 +65,12 @@ def findings(request: Request, facts: Facts, hardware: Hardware, spread: Spread)
     if facts.model_problem and not request.engine.simulated:
         yield _model(request, facts.model_problem)
     if facts.port_holder is not None:
-        what = f"port {request.address.port} is in use" + (f" by {facts.port_holder}" if facts.port_holder else "")
-        yield Finding("launch", Fault("serve.port", what, "stop that, or take a free one with serve.port=0"))
+        stop = CURE if facts.port_holder.pid in facts.left else "stop that"
+        what, do = (
+            f"port {request.address.port} is in use{facts.port_holder}",
+            f"{stop}, or take a free one with serve.port=0",
+        )
+        yield Finding("launch", Fault("serve.port", what, do))
     if request.engine.simulated:
         return
     yield from (Finding("model", fault) for fault in (*_version(request, facts), *_architecture(request, facts)))
@@ -137,9 +142,11 @@ def _host(request: Request, facts: Facts) -> Iterator[Fault]:
         what = f"the driver {host.driver} is too old for this vLLM, which is built for CUDA {facts.cuda}"
         yield Fault("hardware", what, f"install driver {needed} or later, or a vLLM for an older CUDA")
     if facts.devices is not None and len(facts.devices) < world <= len(host.gpus):
-        busy = ", ".join(f"GPU {gpu.id} by {gpu.whose()}" for gpu in host.gpus if gpu.busy) or "none"
-        what = f"{_free(world)} needed, and in use are {busy}"
-        yield Fault("hardware", what, "wait for them, or choose others with CUDA_VISIBLE_DEVICES")
+        busy = [gpu for gpu in host.gpus if gpu.busy]
+        told = ", ".join(f"GPU {gpu.id} by {gpu.whose()}" for gpu in busy) or "none"
+        stop = CURE if any(facts.left & {*gpu.pids} for gpu in busy) else "wait for them"
+        what = f"{_free(world)} needed, and in use are {told}"
+        yield Fault("hardware", what, f"{stop}, or choose others with CUDA_VISIBLE_DEVICES")
         return
     share = Serving.of(request.serve).gpu_memory_utilization
     for gpu in host.gpus:
@@ -147,7 +154,8 @@ def _host(request: Request, facts: Facts) -> Iterator[Fault]:
             whose = f"; in use by {gpu.whose()}" if gpu.busy else ""
             taken = f"{share * gpu.memory_gib:.1f} GiB of GPU {gpu.id}"
             what = f"vLLM would take {taken}, {gpu.free_gib:.1f} are free{whose}"
-            do = "wait for it, choose another with CUDA_VISIBLE_DEVICES, or lower serve.gpu_memory_utilization"
+            stop = CURE if facts.left & {*gpu.pids} else "wait for it"
+            do = f"{stop}, choose another with CUDA_VISIBLE_DEVICES, or lower serve.gpu_memory_utilization"
             yield Fault("hardware", what, do)
 
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -103,49 +103,87 @@ class Child:
     def members(self) -> list[psutil.Process]:
         """What is alive of its session and of its descendants, also of those that were adopted."""
         found = {pid: p for pid in psutil.pids() if _session(pid) == self.pid and (p := _process(pid))}
-        for root in psutil.Process().children():
-            if root.pid != self.pid and (root.pid in self._own or self._others is None or root in self._others):
-                continue
-            found[root.pid] = root
-            with contextlib.suppress(psutil.Error):
-                found |= {p.pid: p for p in root.children(recursive=True)}
+        found |= {p.pid: p for p in self._descendants()}
         return [p for p in found.values() if self._alive(p)]
 
-    def stop(self, grace_s: float, hurry: Callable[[], bool] = lambda: False) -> int:
-        """SIGTERM, `grace_s` seconds, SIGKILL, for every member; returns how many are left. `hurry` ends the grace."""
-        self._signal(signal.SIGTERM)
-        self._wait(grace_s, hurry)
-        deadline = time.monotonic() + KILL_S
-        while (left := self.members()) and time.monotonic() < deadline:
-            self._signal(signal.SIGKILL)
-            self._wait(0.5, lambda: False)
-        self._popen.poll()
+    def _descendants(self) -> Iterator[psutil.Process]:
+        """All processes beneath us, in one look, but those of other commands and those that were there before."""
+        not_its_own = set()
+        for process in psutil.Process().children(recursive=True):  # parents come before their children
+            with contextlib.suppress(psutil.Error):
+                parent = process.ppid()
+                if parent in not_its_own or (parent == os.getpid() and not self._may_own(process)):
+                    not_its_own.add(process.pid)
+                else:
+                    yield process
+
+    def _may_own(self, child: psutil.Process) -> bool:
+        adopted = self._others is not None and child.pid not in self._own and child not in self._others
+        return child.pid == self.pid or adopted
+
+    def stop(self, grace_s: float, hurry: Callable[[], bool] = lambda: False) -> list[psutil.Process]:
+        """End every member; returns those that are left. `hurry` ends the grace."""
+        if self.pid not in self._own:  # all is gone, and the number may be another's by now
+            return []
+        left = end(self.members, grace_s, hurry)
         if not left:
             self._own.discard(self.pid)
-        return len(left)
-
-    def _signal(self, number: signal.Signals) -> None:
-        for process in self.members():
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(number)
-
-    def _wait(self, seconds: float, hurry: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + seconds
-        while self.members() and time.monotonic() < deadline and not hurry():
-            time.sleep(0.05)
+        return left
 
     def _alive(self, process: psutil.Process) -> bool:
         """Whether it still runs; a dead child of ours is taken off the process table."""
         if process.pid == self.pid:
             return self._popen.poll() is None
         try:
-            if process.status() != psutil.STATUS_ZOMBIE:
-                return True
-            if process.ppid() == os.getpid():
-                os.waitpid(process.pid, os.WNOHANG)
+            if process.ppid() == os.getpid() and process.status() == psutil.STATUS_ZOMBIE:
+                return os.waitpid(process.pid, os.WNOHANG)[0] == 0  # its last thread still ends
+            return at_work(process)
         except (psutil.Error, ChildProcessError):
-            pass
-        return False
+            return False
+
+
+def at_work(process: psutil.Process) -> bool:
+    """Whether it still runs. Of a zombie other threads may, and what it had is not given back before they end."""
+    return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
+
+
+def end(
+    members: Callable[[], list[psutil.Process]], grace_s: float, hurry: Callable[[], bool] = lambda: False
+) -> list[psutil.Process]:
+    """SIGTERM, `grace_s` seconds, SIGKILL, for all of `members`, asked anew each time; returns those that are left."""
+    _signal(members(), signal.SIGTERM)
+    _signal(members(), signal.SIGCONT)  # one that is stopped could not end politely
+    _wait(members, grace_s, hurry)
+    deadline = time.monotonic() + KILL_S
+    while (left := members()) and time.monotonic() < deadline:
+        _signal(left, signal.SIGKILL)
+        _wait(members, 0.5, lambda: False)
+    return left
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    """By process group, in one go: who forks faster than we look would escape one by one."""
+    groups = {group for process in processes if (group := _group(process.pid)) not in (None, os.getpgrp())}
+    for group in filter(None, groups):
+        with contextlib.suppress(OSError):
+            os.killpg(group, number)
+    for process in processes:
+        if _group(process.pid) == os.getpgrp():
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(number)
+
+
+def _wait(members: Callable[[], list[psutil.Process]], seconds: float, hurry: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + seconds
+    while members() and time.monotonic() < deadline and not hurry():
+        time.sleep(0.05)
+
+
+def _group(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return None
 
 
 def _session(pid: int) -> int | None:

@@ -4,18 +4,20 @@ import contextlib
 import secrets
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from recipe_runner.api import Outcome
-from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.errors import Fault, RecipeError, ServerError
 from recipe_runner.host.environment import describe
 from recipe_runner.plan import Plan
-from recipe_runner.serialize import to_json, write_json
-from recipe_runner.serving.serverlog import logged_memory
+from recipe_runner.serialize import one_line, to_json, write_json
+from recipe_runner.serving.diagnosis import Diagnosis, diagnose
+from recipe_runner.serving.leftovers import Teardown
+from recipe_runner.serving.serverlog import logged_memory, telling_lines
 from recipe_runner.verdict import RunVerdict, exit_code, overall
 
 SERVER_LOG: Final = "server.log"
@@ -32,10 +34,12 @@ class Record:
     benchmarks: list[dict[str, Any]] = field(default_factory=list)
     faults: tuple[Fault, ...] = ()
     log_excerpt: tuple[str, ...] = ()
+    diagnosis: Diagnosis | None = None
     server_log: Path | None = None
     interrupted: bool = False
-    teardown: dict[str, Any] = field(default_factory=lambda: {"processes_left": 0, "port_free": None})
+    teardown: dict[str, Any] = field(default_factory=lambda: Teardown().as_dict())
     environment: dict[str, Any] = field(default_factory=dict)
+    unwritten: dict[str, str] = field(default_factory=dict)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @classmethod
@@ -47,7 +51,7 @@ class Record:
 
         """
         try:
-            folder.mkdir(parents=True)
+            folder = _made(folder)
             write_json(folder / "plan.json", plan.as_dict())
         except OSError as exc:
             what = f"{folder} cannot be written: {exc.strerror}"
@@ -66,8 +70,26 @@ class Record:
     def event(self, event: str, **details: Any) -> None:
         """Add a line to events.jsonl."""
         line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **details}
-        with (self.folder / "events.jsonl").open("a", encoding="utf-8", errors="backslashreplace") as file:
+        path = self.folder / "events.jsonl"
+        with self.writing("events.jsonl"), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(to_json(line) + "\n")
+
+    @contextlib.contextmanager
+    def writing(self, what: str) -> Iterator[None]:
+        """A run outlives its disk: what cannot be written is told, once, and changes no verdict."""
+        try:
+            yield
+        except (OSError, UnicodeError) as exc:
+            self.unwritten.setdefault(what, getattr(exc, "strerror", None) or str(exc))
+
+    @property
+    def losses(self) -> list[Fault]:
+        """What could not be written, and why."""
+        do = "make room there, or name another folder with report.folder=…"
+        return [
+            Fault("report.folder", f"{what} in {self.folder} cannot be written: {one_line(why)}", do)
+            for what, why in self.unwritten.items()
+        ]
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -85,9 +107,18 @@ class Record:
         self.event("check", **self.checks[-1])
 
     def benchmark(self, name: str, uses: str, outcome: Outcome, seconds: float) -> None:
+        outcome = self._with_cause(name, outcome)
         item = {"name": name, "uses": uses, "verdict": outcome.verdict, "detail": outcome.detail}
         self.benchmarks.append({**item, "seconds": round(seconds, 3), "metrics": dict(outcome.metrics)})
         self.event("benchmark", **self.benchmarks[-1])
+
+    def _with_cause(self, name: str, outcome: Outcome) -> Outcome:
+        """A failed benchmark's outcome with its cause and cure, as far as the log of its command tells them."""
+        log = self.folder / f"{name}.log"
+        if outcome.verdict != "failed" or not log.is_file():
+            return outcome
+        found, _ = diagnose(log, self.plan.request.diagnosis, self.plan.facts.vllm)
+        return outcome if found is None else replace(outcome, detail=f"{outcome.detail} — {found.cause}; {found.cure}")
 
     def skip_rest(self, reason: str, *, benchmarks: bool = True) -> None:
         """Whatever has no outcome yet is skipped."""
@@ -96,6 +127,24 @@ class Record:
             self.check(name, check.uses, outcome, 0)
         for name, benchmark in list(self.plan.benchmarks.items())[len(self.benchmarks) :] if benchmarks else ():
             self.benchmark(name, benchmark.uses, outcome, 0)
+
+    def torn_down(self, done: Teardown) -> None:
+        """What a teardown leaves behind is an error of the run."""
+        self.teardown = done.as_dict()
+        self.faults += done.faults
+
+    def explained(self, error: ServerError) -> ServerError:
+        """The same error with its cause and cure, as far as the server's log tells them."""
+        fault = error.faults[0]
+        if self.server_log is None or fault.where != "server":
+            return error
+        self.diagnosis, faults = diagnose(self.server_log, self.plan.request.diagnosis, self.plan.facts.vllm)
+        if self.diagnosis is None:
+            self.log_excerpt = telling_lines(self.server_log)
+            return ServerError(*error.faults, *faults)
+        self.log_excerpt = (self.diagnosis.line,)
+        self.event("diagnosis", **self.diagnosis.as_dict())
+        return ServerError(Fault(fault.where, f"{fault.what}: {self.diagnosis.cause}", self.diagnosis.cure), *faults)
 
     def as_dict(self) -> dict[str, Any]:
         """The document `report.json`."""
@@ -117,10 +166,11 @@ class Record:
             "benchmarks": self.benchmarks,
             "expected": {name: expected.model_dump() for name, expected in request.expected.items()},
             "errors": [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in self.faults],
+            "diagnosis": self.diagnosis and self.diagnosis.as_dict(),
             "log_excerpt": list(self.log_excerpt),
             "server_log": str(self.server_log) if self.server_log else None,
             "teardown": self.teardown,
-            "warnings": list(plan.warnings),
+            "warnings": [*plan.warnings, *map(str, self.losses)],
             "folder": str(self.folder),
         }
 
@@ -130,13 +180,13 @@ class Record:
             return None
         return {"predicted": self.plan.spread.chosen.memory.as_dict(), "logged": logged_memory(self.server_log)}
 
-    def write(self) -> Mapping[str, Any]:
-        """Write every report that was asked for; returns the document."""
+    def write(self) -> None:
+        """Write every report that was asked for."""
         self.event("end", verdict=self.verdict)
         document = self.as_dict()
-        for writer in self.plan.request.reports.values():
-            writer.write(document, self.folder)
-        return document
+        for name, writer in self.plan.request.reports.items():
+            with self.writing(f"the {name} report"):
+                writer.write(document, self.folder)
 
 
 def outcome_of(exc: Exception) -> tuple[Outcome, str]:
@@ -151,9 +201,21 @@ def run_folder(plan: Plan) -> Path:
 
 
 def sweep_folder(plan: Plan) -> Path:
-    """`runs/sweeps/<UTC time>-<short id>`."""
-    return Path(plan.request.reporting.folder) / "sweeps" / _stamp()
+    """`runs/sweeps/<UTC time>-<id>`; no two may share it, and its points make it only as they begin."""
+    return Path(plan.request.reporting.folder) / "sweeps" / _stamp(id_bytes=8)
 
 
-def _stamp() -> str:
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+def _made(folder: Path) -> Path:
+    """The folder, made now; or one beside it, if another run made that one in the same second."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            folder = folder.with_name(_stamp())
+        else:
+            return folder
+
+
+def _stamp(id_bytes: int = 2) -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(id_bytes)}"

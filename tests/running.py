@@ -22,7 +22,7 @@ from recipe_runner.serving import server
 DATA = Path(__file__).parent / "data"
 SMALL = (f"recipe={DATA / 'small.yaml'}", "hardware=cpu", "timeouts.stop_s=5")
 LIMIT_S = 20.0
-DOWN = {"processes_left": 0, "port_free": True}
+DOWN = {"processes_left": 0, "port_free": True, "gpu_memory_left_mib": None, "files_left": 0, "files_removed": 0}
 
 
 def fake(*how: str) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ BUSY_GIB: Final = 1.0  # a GPU with more than this in use is somebody's
 class Gpu:
     """A visible GPU as NVML describes it: `id` as CUDA_VISIBLE_DEVICES has it, memory in GiB less what is reserved.
 
-    `users` are the processes on it, in words, as far as they can be seen.
+    `pids` are the processes on it, and `users` the same in words, as far as they can be seen.
     """
 
     id: str
@@ -27,6 +27,7 @@ class Gpu:
     used_gib: float
     compute_capability: str
     users: tuple[str, ...] = ()
+    pids: tuple[int, ...] = ()
 
     @property
     def free_gib(self) -> float:

@@ -125,10 +125,7 @@ def room(name: str, folder: Path, detail: str, least_gib: float, do: str) -> Che
 def port() -> Check:
     if port_free(None, PORT):
         return Check(f"port {PORT}", "ok", "free")
-    holder = facts.holder(PORT)
-    return Check(
-        f"port {PORT}", "warning", f"in use{f' by {holder}' if holder else ''}", "serve.port=0 takes a free one"
-    )
+    return Check(f"port {PORT}", "warning", f"in use{facts.holder(PORT)}", "serve.port=0 takes a free one")
 
 
 def limits() -> Iterator[Check]:

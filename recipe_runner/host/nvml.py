@@ -3,6 +3,7 @@
 import contextlib
 import os
 from dataclasses import replace
+from itertools import starmap
 from typing import Any
 
 import psutil
@@ -32,6 +33,7 @@ def ask() -> tuple[tuple[Gpu, ...], str | None, str | None]:
 def _gpu(nvml: Any, index: int) -> Gpu:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
     memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
+    running = _running(nvml, handle)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
     return Gpu(
         id=str(index),
@@ -40,17 +42,16 @@ def _gpu(nvml: Any, index: int) -> Gpu:
         memory_gib=(memory.total - memory.reserved) / GIB,
         used_gib=memory.used / GIB,
         compute_capability=f"{major}.{minor}",
-        users=_users(nvml, handle),
+        users=tuple(starmap(_user, running)),
+        pids=tuple(pid for pid, _ in running),
     )
 
 
-def _users(nvml: Any, handle: Any) -> tuple[str, ...]:
-    """Who computes on a GPU; nobody where the driver does not say (WSL2)."""
-    try:
-        running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    except nvml.NVMLError:
-        return ()
-    return tuple(_user(process.pid, process.usedGpuMemory) for process in running)
+def _running(nvml: Any, handle: Any) -> list[tuple[int, int | None]]:
+    """The processes that compute on a GPU, with the bytes of each; nobody where the driver does not say (WSL2)."""
+    with contextlib.suppress(nvml.NVMLError):
+        return [(process.pid, process.usedGpuMemory) for process in nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+    return []
 
 
 def _user(pid: int, used: int | None) -> str:

@@ -54,7 +54,6 @@ def fetch(model_id: str, revision: str | None, tell: Tell, stop: Callable[[], bo
     finally:
         reports.close()
         child.stop(GRACE_S)
-        _reap(child)
 
 
 def _follow(child: Child, log: TextIO, model_id: str, tell: Tell, stop: Callable[[], bool]) -> Path | Problem:
@@ -80,13 +79,6 @@ def _follow(child: Child, log: TextIO, model_id: str, tell: Tell, stop: Callable
             so_far = f" at {gib(done)} of {gib(total)}" if total else ""
             return Problem("stopped", f"the download of {model_id} was stopped{so_far}", AGAIN)
         time.sleep(POLL_S)
-
-
-def _reap(child: Child) -> None:
-    """Take what was stopped off the process table: its last thread may end a moment after its first."""
-    deadline = time.monotonic() + GRACE_S
-    while child.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 def _whole(log: TextIO) -> Iterator[str]:

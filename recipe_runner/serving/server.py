@@ -7,18 +7,23 @@ from typing import Any, Final
 
 from recipe_runner.client import AnswerError, Client
 from recipe_runner.errors import Fault, ServerError
+from recipe_runner.host.gpumemory import TOLERANCE_MIB, GpuMemory
+from recipe_runner.host.orphans import Trace
 from recipe_runner.paths import short
 from recipe_runner.plan import Plan
 from recipe_runner.process import Child, port_free
+from recipe_runner.serving import leftovers
+from recipe_runner.serving.leftovers import Teardown
 
 POLL_S: Final = 0.15
 AWAY_S: Final = 5.0
 SILENCE_S: Final = 60.0
-PORT_S: Final = 5.0
+AFTER_S: Final = 5.0  # and for a driver to give back memory
+NOTE_S: Final = 2.0
 
 
 class Server:
-    """The process of a plan's engine (None where it was attached to), and its log."""
+    """The process of a plan's engine (None where it was attached to), its log, and what it must not leave behind."""
 
     def __init__(self, plan: Plan, log: Path) -> None:
         self.plan, self.log = plan, log
@@ -32,11 +37,16 @@ class Server:
 
         """
         for command in self.plan.commands:
+            self.foreign = leftovers.shared_memory()
+            self.memory = GpuMemory([name[4:] for name in self.plan.leases() if name.startswith("gpu-")])
+            self.trace = Trace.begin(self.log, command.argv)
             try:
-                self.child = Child(command.argv, command.env, self.log)
+                self.child = Child(command.argv, {**command.env, **self.trace.env}, self.log)
             except OSError as exc:
+                self.trace.forget()
                 what = f"{command.argv[0]} cannot be started: {exc.strerror}"
                 raise ServerError(Fault("engine.command", what, "check the command")) from exc
+            self._note()
 
     def check_alive(self) -> None:
         """Raise `ServerError` if the server is dead."""
@@ -62,9 +72,12 @@ class Server:
 
         """
         deadline = time.monotonic() + self.plan.ready_s
-        quiet = _Silence(self.log)
+        quiet, noted = _Silence(self.log), time.monotonic()
         while not client.healthy():
             self.check_alive()
+            if time.monotonic() > noted + NOTE_S:
+                self._note()
+                noted = time.monotonic()
             if time.monotonic() > deadline:
                 do = f"{self._look()}, or wait longer with timeouts.ready_s=…"
                 raise ServerError(Fault("server", f"the server was not ready after {self.plan.ready_s:g} s", do))
@@ -76,23 +89,39 @@ class Server:
         except AnswerError as exc:
             self.check_answering(client)
             what = f"the server is up, but does not generate: {exc}"
-            raise ServerError(Fault("server", what, self._look())) from exc
+            do = f"{self._look()}, or {exc.do}" if exc.do else self._look()
+            raise ServerError(Fault("server", what, do)) from exc
+        self._note()
 
-    def stop(self, grace_s: float, hurry: Callable[[], bool]) -> dict[str, Any]:
-        """Tear down; says how many processes are left, and whether the port is free (null where it is not ours)."""
+    def stop(self, grace_s: float, hurry: Callable[[], bool]) -> Teardown:
+        """Tear down, and say what is left."""
         if self.child is None:
-            return {"processes_left": 0, "port_free": None}
+            return Teardown()
+        self._note()
         left = self.child.stop(grace_s, hurry)
+        removed, kept = self.trace.remove_files()
         host, port = self.plan.request.address.host, self.plan.target.port
-        deadline = time.monotonic() + PORT_S
-        while not (free := port_free(host, port)) and time.monotonic() < deadline:
+        pids = {*self.trace.pids}
+        deadline = time.monotonic() + AFTER_S
+        while True:
+            free, memory_mib = port_free(host, port), self.memory.left_mib(pids)
+            if (free and (memory_mib or 0) <= TOLERANCE_MIB) or time.monotonic() > deadline:
+                break
             time.sleep(POLL_S)
-        return {"processes_left": left, "port_free": free}
+        if not left:
+            self.trace.forget()
+        return Teardown(len(left), free, memory_mib, len(kept), len(removed), leftovers.faults(left, memory_mib, kept))
 
     def close(self) -> None:
         """Leave nothing behind, whatever went wrong before."""
         if self.child is not None:
             self.child.stop(0)
+
+    def _note(self) -> None:
+        """Note what the server has, so that it can be found when the server, or this run, is gone."""
+        if self.child is not None:
+            self.trace.saw(self.child.members(), self.foreign)
+            self.memory.look({*self.trace.pids})
 
     def _look(self) -> str:
         return f"look at the server at {self.plan.url}" if self.plan.attached else f"see {short(self.log)}"

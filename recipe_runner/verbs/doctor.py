@@ -17,6 +17,7 @@ from recipe_runner.errors import RecipeError
 from recipe_runner.host import environments, flags, machine
 from recipe_runner.host.hardware import Host
 from recipe_runner.host.machine import Check
+from recipe_runner.host.orphans import survey
 from recipe_runner.host.versions import versions
 from recipe_runner.paths import personal_config, short
 from recipe_runner.secrets import inherited
@@ -32,10 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flags", action="store_true", help="also ask vLLM for the flags it knows, once a version: 10 to 25 s"
     )
+    parser.add_argument("--clean", action="store_true", help="stop your servers that outlived their run")
 
 
 def run(args: argparse.Namespace) -> int:
-    found = list(checks(read_flags=args.flags))
+    found = list(checks(read_flags=args.flags, clean=args.clean))
     if args.json:
         print(to_json({"format": 1, "checks": [check._asdict() for check in found]}, indent=2))
         return 0
@@ -47,14 +49,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def checks(*, read_flags: bool = False) -> Iterator[Check]:
+def checks(*, read_flags: bool = False, clean: bool = False) -> Iterator[Check]:
     """Everything that is looked at, in the order of the screen."""
+    servers = _servers(clean=clean)  # first, or the other checks would see what is stopped
     here = facts.host()
     personal, check = _personal()
     yield machine.platform(here)
     yield machine.driver(here)
     yield from machine.gpus(here)
     yield machine.leases()
+    yield servers
     yield from _vllm(here, personal, read_flags=read_flags)
     yield _cpu_environment(here)
     yield machine.token()
@@ -122,6 +126,20 @@ def _cpu_environment(here: Host) -> Check:
     if built is not None:
         return Check("CPU environment", "ok", short(built.parent.parent))
     return Check("CPU environment", "ok" if here.gpus else "warning", "not built", "`recipe-run setup cpu`: 6 GB")
+
+
+def _servers(*, clean: bool) -> Check:
+    """Servers of this user that outlived their run; `clean` stops them."""
+    orphans = {str(orphan): orphan for orphan in survey()}
+    if not orphans:
+        return Check("left servers", "ok", "none")
+    if not clean:
+        return Check("left servers", "warning", "; ".join(orphans), "`recipe-run doctor --clean`")
+    left = [process.pid for orphan in orphans.values() for process in orphan.stop()]
+    if left:
+        do = "what hangs in a driver goes only with a restart"
+        return Check("left servers", "problem", f"not to be stopped: pid {', '.join(map(str, left))}", do)
+    return Check("left servers", "ok", f"stopped: {'; '.join(orphans)}")
 
 
 def _runs(personal: Mapping[str, Any]) -> Check:

@@ -8,16 +8,18 @@ from recipe_runner.composition.layers import TYPED, Origin
 from recipe_runner.model.parallel import Choice
 from recipe_runner.plan import Command, Plan
 from recipe_runner.serialize import one_line, to_json
+from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "show the exact commands and where each flag came from; starts nothing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    run_verb.add_trust(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="plan each point of a sweep: key=a,b")
 
 
 def run(args: argparse.Namespace) -> int:
-    plans = prepare.plans(args.overrides, args.config_dir, sweep=args.multirun, launching=False)
+    plans = prepare.plans(args.overrides, args.config_dir, sweep=args.multirun, launching=False, trust=args.trust)
     if args.json:
         documents = [plan.as_dict() for plan in plans]
         print(to_json(documents if args.multirun else documents[0], indent=2))
@@ -32,7 +34,7 @@ def _text(plan: Plan) -> Iterator[str]:
     place = (
         plan.url if plan.attached else f"{request.hardware_name} ({plan.hardware.count} × {plan.hardware.accelerator})"
     )
-    yield f"# {request.recipe} on {one_line(place)}{' — simulated' if plan.simulated else ''}"
+    yield f"# {one_line(request.recipe)} on {one_line(place)}{' — simulated' if plan.simulated else ''}"
     if request.summary:
         yield f"# {one_line(request.summary)}"
     yield from (f"# note: {one_line(warning)}" for warning in plan.warnings)
@@ -44,7 +46,7 @@ def _text(plan: Plan) -> Iterator[str]:
         rows = [(name, one_line(str(value)), _origin(origin)) for name, (value, origin) in plan.provenance.items()]
         widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
         yield from (f"#   {name:<{widths[0]}}  {value:<{widths[1]}}  {origin}" for name, value, origin in rows)
-    yield from (f"#{line}" for line in _memory(plan))
+    yield from (f"#{one_line(line)}" for line in _memory(plan))
     if plan.checks:
         listing = ", ".join(f"{name} ({check.uses})" for name, check in plan.checks.items())
         yield f"\n# checks: {one_line(listing)}"

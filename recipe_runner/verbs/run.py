@@ -34,10 +34,13 @@ def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
         do = "use WSL2, or attach to a server elsewhere with engine=attach engine.url=http://HOST:PORT"
         raise RecipeError(Fault("platform", f"{sys.platform} cannot run vLLM servers", do))
     from recipe_runner import prepare
+    from recipe_runner.host import orphans
 
     def tell(text: str) -> None:
         print(text, file=sys.stderr)
 
+    for orphan in orphans.survey():
+        tell(f"note: {orphan.told()}; {orphans.CURE}")
     with Interrupts() as interrupts, interrupts.listening():
         plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True, trust=args.trust, tell=tell)
     from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without

@@ -11,6 +11,7 @@ from recipe_runner.composition.schema import Request
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import short
 from recipe_runner.serialize import one_line, to_json
+from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "one recipe: what it says and what it expects, with the file and line of each value"
 SECTIONS = ("model", "parallelism", "serve", "env", "validation", "benchmark", "expected")
@@ -18,6 +19,7 @@ SECTIONS = ("model", "parallelism", "serve", "env", "validation", "benchmark", "
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", nargs="?", default="", help="the recipe's name or file")
+    run_verb.add_trust(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,13 +28,14 @@ def run(args: argparse.Namespace) -> int:
     if not args.recipe:
         existing = library.names(library.folders(args.config_dir))
         raise RecipeError(Fault("show", "no recipe was named", choose("", existing)))
-    composed, request = prepare.requested([f"recipe={args.recipe}", *args.overrides], args.config_dir)
+    words = [f"recipe={args.recipe}", *args.overrides]
+    composed, request = prepare.requested(words, args.config_dir, trust=args.trust)
     values = {section: request.folded.values[section] for section in SECTIONS if section in request.folded.values}
     if args.json:
         head = {"format": 1, "recipe": request.recipe, "file": short(request.recipe_file), "summary": request.summary}
         print(to_json({**head, "hardware": request.hardware_name, **values}, indent=2))
         return 0
-    print(" — ".join(filter(None, (request.recipe, one_line(request.summary)))))
+    print(" — ".join(filter(None, (one_line(request.recipe), one_line(request.summary)))))
     print(f"{short(request.recipe_file)}, on hardware={request.hardware_name}")
     for warning in composed.warnings:
         print(f"note: {one_line(warning)}")
@@ -47,9 +50,9 @@ def _lines(request: Request, values: dict[str, Any], at: str, depth: int) -> Ite
     for key, value in values.items():
         here = f"{at}.{key}"
         if isinstance(value, dict):
-            yield f"{'  ' * depth}{key}:"
+            yield f"{'  ' * depth}{one_line(key)}:"
             yield from _lines(request, value, here, depth + 1)
             continue
         origin = request.folded.origins[here]
-        text = f"{'  ' * depth}{key}: {one_line(to_json(value), most=10_000)}"
+        text = f"{'  ' * depth}{one_line(key)}: {one_line(to_json(value), most=10_000)}"
         yield f"{text:<58}  # {origin if origin.layer != TYPED else TYPED}".rstrip()

@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 
 from tests.e2e.conftest import start
+from tests.running import DOWN
 
 TINY = ("recipe=internvl3-tiny", "hardware=cpu", "serve.port=0")
 
@@ -16,7 +17,7 @@ def test_ctrl_c_while_it_starts_up(tmp_path: Path) -> None:
     run.wait_for(lambda: "EngineCore" in _log(tmp_path), "engine in the log")
     assert run.end(signal.SIGINT) == 130
     assert run.report["verdict"] == "interrupted"
-    assert run.report["teardown"] == {"processes_left": 0, "port_free": True}
+    assert run.report["teardown"] | {"files_removed": 0} == DOWN
     assert {check["verdict"] for check in run.report["checks"]} == {"skipped"}
 
 
@@ -34,7 +35,7 @@ def test_the_api_server_is_killed_during_the_benchmark(tmp_path: Path) -> None:
     assert [c["verdict"] for c in report["checks"]] == ["passed"] * 6
     (bench,) = report["benchmarks"]
     assert (bench["verdict"], bench["detail"]) == ("error", "the server was killed by signal 9")
-    assert report["teardown"] == {"processes_left": 0, "port_free": True}
+    assert report["teardown"] | {"files_removed": 0} == DOWN
     assert not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in workers)
 
 
@@ -51,7 +52,7 @@ def test_a_flag_that_vllm_does_not_know_is_refused_before_launch(tmp_path: Path)
 def test_a_flag_that_vllm_does_not_know_is_quoted_from_its_log(tmp_path: Path) -> None:
     run = start(tmp_path, *TINY, "serve.no_such_flag=1", "preflight.flags=warn")
     assert run.end() == 3
-    assert run.report["errors"][0]["what"] == "the server ended with status 2"
+    assert run.report["errors"][0]["what"] == "the server ended with status 2: this vLLM has no --no-such-flag 1"
     assert "unrecognized arguments: --no-such-flag 1" in run.report["log_excerpt"][-1]
     assert "unrecognized arguments: --no-such-flag 1" in run.told
 

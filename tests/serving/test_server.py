@@ -1,14 +1,19 @@
+import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from recipe_runner.errors import ServerError
+from recipe_runner import paths
+from recipe_runner.errors import Fault, ServerError
 from recipe_runner.serving import server
+from recipe_runner.serving.leftovers import Teardown
 from recipe_runner.serving.server import Server
 from recipe_runner.serving.serverlog import last_line, logged_memory, telling_lines
-from tests.running import free_port
+from tests.nvml import Nvml, gpu
+from tests.running import free_port, until
 
 
 def log(folder: Path, text: str | bytes) -> Path:
@@ -87,6 +92,7 @@ def planned(tmp_path: Path, *, attached: bool = False, ready_s: float = 1000.0) 
     """A server that was not launched, with as much of a plan as it looks at."""
     address = SimpleNamespace(address=SimpleNamespace(host="127.0.0.1"))
     plan: Any = SimpleNamespace(attached=attached, url="http://host:1", ready_s=ready_s, commands=(), request=address)
+    plan.leases, plan.target = lambda: ("port-1", "gpu-GPU-0a7b"), SimpleNamespace(port=free_port())
     return Server(plan, tmp_path / "server.log")
 
 
@@ -141,7 +147,7 @@ def test_after_a_failure_a_server_that_stays_away_is_a_fault(tmp_path: Path, clo
 
 def test_what_was_attached_to_is_not_stopped(tmp_path: Path) -> None:
     made = planned(tmp_path, attached=True)
-    assert made.stop(10, lambda: False) == {"processes_left": 0, "port_free": None}
+    assert made.stop(10, lambda: False) == Teardown()
     made.close()
 
 
@@ -153,14 +159,80 @@ def test_a_command_that_cannot_be_started(tmp_path: Path) -> None:
     assert str(caught.value) == f"engine.command — {tmp_path} cannot be started: Permission denied; check the command"
 
 
-def test_a_port_that_stays_occupied_is_told(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def launched(tmp_path: Path, program: str = "import time; time.sleep(60)", **env: str) -> Server:
     made = planned(tmp_path)
-    made.plan.target = SimpleNamespace(port=free_port())
-    made.child = SimpleNamespace(stop=lambda grace_s, hurry: 0)
-    monkeypatch.setattr(server, "port_free", lambda host, port: clock.now >= server.PORT_S - 1)
-    assert made.stop(1, lambda: False) == {"processes_left": 0, "port_free": True}
+    made.plan.commands = (SimpleNamespace(argv=(sys.executable, "-c", program), env=env),)
+    made.start()
+    return made
+
+
+def state() -> list[Path]:
+    return list(paths.state().glob("servers/*"))
+
+
+def test_a_server_is_on_record_from_its_launch_to_its_teardown(tmp_path: Path) -> None:
+    made = launched(tmp_path, "import os; print(os.environ['RECIPE_RUNNER_RUN'], os.environ['A'], flush=True)", A="b")
+    (file,) = state()
+    assert made.child is not None
+    assert json.loads(file.read_text())["sessions"] == [made.child.pid]
+    until(lambda: made.log.read_text(), "its variables")
+    assert made.log.read_text() == f"{file.stem} b\n"
+    assert made.stop(5, lambda: False) == Teardown(port_free=True)
+    assert state() == []
+
+
+def test_one_that_cannot_be_started_is_not_on_record(tmp_path: Path) -> None:
+    made = planned(tmp_path)
+    made.plan.commands = (SimpleNamespace(argv=(str(tmp_path),), env={}),)
+    with pytest.raises(ServerError):
+        made.start()
+    assert state() == []
+
+
+def test_a_port_that_stays_occupied_is_told(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody of ours is left, so it is another's by now: no error of this run."""
+    made = launched(tmp_path)
+    monkeypatch.setattr(server, "port_free", lambda host, port: clock.now >= server.AFTER_S - 1)
+    assert made.stop(1, lambda: False) == Teardown(port_free=True)
     monkeypatch.setattr(server, "port_free", lambda host, port: False)
-    assert made.stop(1, lambda: False) == {"processes_left": 0, "port_free": False}
+    assert made.stop(1, lambda: False) == Teardown(port_free=False)
+
+
+def test_processes_that_are_left_are_an_error_and_stay_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = launched(tmp_path)
+    child: Any = made.child
+    with monkeypatch.context() as patched:
+        patched.setattr(child, "stop", lambda grace_s, hurry: child.members())
+        done = made.stop(0, lambda: False)
+    what = f"of the server there is 1 process left: python (pid {child.pid})"
+    do = "`recipe-run doctor --clean` tries again; what hangs in a driver goes only with a restart"
+    assert done == Teardown(1, port_free=True, faults=(Fault("teardown", what, do),))
+    assert len(state()) == 1
+    made.close()
+
+
+@pytest.mark.parametrize(("back_s", "left_mib"), [(1, 0), (1e9, 30 * 1024)])
+def test_the_memory_of_its_gpus_is_waited_for(
+    back_s: float, left_mib: int, tmp_path: Path, clock: Clock, nvml: Nvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml.has(gpu(used_gib=0))
+    made = launched(tmp_path)
+    assert made.child is not None
+    nvml.has(gpu(used_gib=30, pids=(made.child.pid,)))
+    made.wait_ready(cast(Any, Client(clock)), print)
+    monkeypatch.setattr(clock, "sleep", lambda seconds: give_back(seconds))
+
+    def give_back(seconds: float) -> None:
+        clock.now += seconds
+        if clock.now > back_s:
+            nvml.has(gpu(used_gib=0))
+
+    done = made.stop(5, lambda: False)
+    assert done[:3] == (0, True, left_mib)
+    what = f"{left_mib} MiB of GPU memory are in use that were not before the launch"
+    assert done.faults == ((Fault("teardown", what, "see who has them: `nvidia-smi`"),) if left_mib else ())
 
 
 @pytest.mark.parametrize(
