@@ -39,14 +39,15 @@ def error(guess: float | None, truth: float | None) -> str:
 def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else LOGS
     columns = f"{'predicted':>12} {'logged':>12} {'error':>8}"
-    print(f"{'':24} {'weights, GiB a GPU':^34}   {'KV, tokens':^34}\n{'log':24} {columns}   {columns}")
+    print(f"{'':32} {'weights, GiB a GPU':^34}   {'KV, tokens':^34}\n{'log':32} {columns}   {columns}")
     for file in sorted(folder.glob("*.yaml")):
         log = yaml.safe_load(file.read_text(encoding="utf-8"))
         found, logged = predicted(log), log["logged"]
         weights = round(found.weights_gib_per_gpu, 3) if found.weights_gib_per_gpu else None
         told = f"  {found.verdict}" + (", as vLLM did: refused" if "refused" in logged else "")
-        errors = error(weights, logged["weights_gib"]), error(found.kv_tokens, logged["kv_tokens"])
-        print(f"{file.stem:24} {'   '.join(errors)}{told}")
+        tokens = logged["kv_tokens"] or logged["refused"]["longest"]
+        errors = error(weights, logged["weights_gib"]), error(found.kv_tokens, tokens)
+        print(f"{file.stem:32} {'   '.join(errors)}{told}")
 
 
 if __name__ == "__main__":

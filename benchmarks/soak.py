@@ -25,14 +25,21 @@ SIM = ("recipe=internvl3", "hardware=a100x2", "engine=sim", "benchmark=load", "b
 REAL = ("recipe=internvl3-tiny", "hardware=cpu", "benchmark.small.num_prompts=4")
 
 
+def works_in(process: psutil.Process, folder: Path) -> bool:
+    try:
+        return process.cwd().startswith(str(folder))
+    except psutil.Error:
+        return False
+
+
 def held(folder: Path) -> dict[str, int]:
     """What is open here, and what is on the machine because of us."""
     me = psutil.Process()
-    listening = [at for at in psutil.net_connections("inet") if at.status == psutil.CONN_LISTEN]
+    ours = [process for process in psutil.process_iter() if works_in(process, folder)]
+    listening = [at for process in ours for at in process.net_connections() if at.status == psutil.CONN_LISTEN]
     state = [file for file in (folder / "state").rglob("*") if file.is_file()]
     return {
-        "processes": len(psutil.pids()),
-        "children": len(me.children(recursive=True)),
+        "processes": len(ours),
         "threads": threading.active_count(),
         "descriptors": me.num_fds(),
         "ports": len(listening),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from generate_reference import HOSTS_OWN, cell, code, hardware, plugins, profiles
+from generate_reference import HOSTS_OWN, cell, code, diagnosis, hardware, plugins, profiles
 from pydantic import BaseModel
 
 from recipe_runner import prepare
@@ -94,6 +94,7 @@ def pages() -> dict[Path, str]:
         made[DOCS / "recipes" / "index.md"] = _text(_index())
         made[DOCS / "reference" / "plugins.md"] = _text(plugins())
         made[DOCS / "reference" / "hardware.md"] = _text(hardware())
+        made[DOCS / "reference" / "diagnosis.md"] = _text(diagnosis())
     return made
 
 

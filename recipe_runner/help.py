@@ -38,6 +38,7 @@ verbs:
 options:
   -m, --multirun     run each point of a sweep: parallelism.tp=1,2
   --config-dir DIR   a folder with hardware/, engine/, recipes/, … of your own
+  --trust            let a recipe that is not yours load code
   --json             one JSON document on stdout, errors too
   --help, --version  `recipe-run VERB --help` says more
 

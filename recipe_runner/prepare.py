@@ -67,9 +67,7 @@ def plans(
     return made
 
 
-def requested(
-    words: list[str], config_dirs: Iterable[Path], *, trust: bool = False
-) -> tuple[Composed, Request]:
+def requested(words: list[str], config_dirs: Iterable[Path], *, trust: bool = False) -> tuple[Composed, Request]:
     """One point, composed and checked, but not planned; `trust` as `--trust`."""
     space = Space(tuple(config_dirs))
     (point, *_), unread = points(words, space)

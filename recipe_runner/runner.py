@@ -96,7 +96,7 @@ class _Group:
         except ServerError as exc:
             exc = current.explained(exc)
             for record in self.records[self.records.index(current) :]:
-                record.faults = exc.faults
+                record.faults, record.diagnosis = exc.faults, current.diagnosis
                 record.skip_rest(exc.faults[0].what, benchmarks=not self.stay)
         except Exception as exc:
             what = f"recipe-run failed: {type(exc).__name__}: {one_line(str(exc))}"

@@ -1,22 +1,30 @@
 """Text as we write it: JSON, compact for events and indented for files; what others said, on one line."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+# what steers a terminal, ends a line for some readers, turns text round, or is half a character
+UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
 def to_json(value: Any, *, indent: int | None = None) -> str:
+    """JSON as UTF-8 can hold it, with every character escaped that is not plainly text."""
     separators = (",", ":") if indent is None else None
-    return json.dumps(value, indent=indent, separators=separators, ensure_ascii=False, default=_plain)
+    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False, default=_plain)
+    return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def write_json(path: Path, value: Any) -> Path:
     """Write a document whole or not at all."""
     part = path.with_name(f".{path.name}.part")
-    # what UTF-8 cannot hold, half a surrogate pair, is written as JSON escapes it
-    part.write_text(to_json(value, indent=2) + "\n", encoding="utf-8", errors="backslashreplace")
-    part.replace(path)
+    try:
+        part.write_text(to_json(value, indent=2) + "\n", encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     return path
 
 

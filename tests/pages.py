@@ -67,6 +67,7 @@ class Session:
     def do(self, block: Block) -> None:
         if block.title and not block.title.startswith("~"):
             file = self.folder / block.title
+            assert file.resolve().is_relative_to(self.folder.resolve()), f"{block.title} is outside the page's folder"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(block.body, encoding="utf-8")
         elif block.lang in ("console", "bash") and not block.mark.startswith(("not run: ", "run by ")):

@@ -6,6 +6,7 @@ each distinct set of choices, and no typed value enters Hydra.
 
 import functools
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from typing import Any, Final
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, OverrideType, Transformer
+from hydra.core.override_parser.types import Glob, Override, OverrideType, RangeSweep, Transformer
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from recipe_runner.composition import added
 from recipe_runner.composition.layers import Layer
 from recipe_runner.composition.sources import lineage, register
 from recipe_runner.composition.space import Space
@@ -38,6 +40,7 @@ DEFAULTS: Final = {
     **dict.fromkeys(("parallelism", "validation", "benchmark"), "recipe"),
     **{"hardware": "host", "engine": "vllm"},
 }
+MOST_POINTS: Final = 10_000
 Assignment = tuple[str, Any]
 
 
@@ -72,6 +75,8 @@ def points(words: list[str], space: Space, *, sweep: bool = False) -> tuple[list
             axes.append(list(_axis(word, space, sweep=sweep)))
         except RecipeError as exc:
             faults += exc.faults
+    if (count := math.prod(len(axis) for axis in axes)) > MOST_POINTS:
+        raise RecipeError(_too_many("-m", f"the sweeps have {count:,} points"))
     return [_point(combination) for combination in itertools.product(*axes)], faults
 
 
@@ -95,11 +100,24 @@ def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
             raise RecipeError(Fault(key, f"{word} matches nothing", choose("", space.names(key))))
         yield from (_assign(key, name) for name in found)
         return
+    if isinstance(value, RangeSweep) and _length(value) > MOST_POINTS:
+        raise RecipeError(_too_many(key, f"{word} has more points than can be run"))
     try:
         items = list(override.sweep_iterator(transformer=Transformer.encode))
+    except OmegaConfBaseException as exc:
+        raise RecipeError(Fault(key, f"{word} is a sweep of sweeps", "list them: a,b or range(1,5)")) from exc
     except HydraException as exc:
         raise RecipeError(Fault(key, f"{word} has no points to run", "list them: a,b or range(1,5)")) from exc
     yield from (_assign(key, _parse(f"{key}={item}").value()) for item in items)
+
+
+def _length(sweep: RangeSweep) -> float:
+    start, stop = sweep.start or 0, sweep.stop or 0
+    return abs((stop - start) / sweep.step) if sweep.step else math.inf
+
+
+def _too_many(where: str, what: str) -> Fault:
+    return Fault(where, what, f"sweep over at most {MOST_POINTS:,} points at once")
 
 
 def _parse(word: str) -> Override:
@@ -148,9 +166,10 @@ def compose(point: Point, space: Space) -> Composed:
     if fatal := faults.keys() - DEFAULTS.keys():
         raise RecipeError(*(faults[group] for group in faults if group in fatal or group in DEFAULTS))
     choices |= {group: DEFAULTS[group] for group in faults}
+    added.check(space.config_dirs)
     recipe_file, folders = space.recipe(choices["recipe"])
     choices["recipe"] = recipe_file.stem
-    lineage(recipe_file.stem, folders, {group: space.names(group) for group in ("validation", "benchmark")})
+    lineage(recipe_file.stem, folders, {group: space.names(group) for group in ("validation", "benchmark", "hardware")})
     named = {group: name for group, name in choices.items() if group != "engine" or group in point.choices}
     config, taken = _hydra(tuple(sorted(named.items())), space.config_dirs, tuple(folders))
     choices |= {group: taken[group] for group in ("engine", "hardware")}

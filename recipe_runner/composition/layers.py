@@ -3,6 +3,7 @@
 In every layer `null` removes a key, mappings merge, everything else replaces.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ class Origin:
     @property
     def folder(self) -> Path:
         """What a relative path in the value is relative to."""
-        return Path() if self.layer == TYPED else Path(self.source.rpartition(":")[0] or self.source).parent
+        return Path() if self.layer == TYPED else Path(re.sub(r":\d+$", "", self.source)).parent
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,20 @@
 """Where recipes are, by name. No Hydra here: `list` must be instant."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from recipe_runner.paths import shipped
 
 SECTIONS: Final = frozenset(
-    ("summary", "model", "parallelism", "serve", "env", "validation", "benchmark", "profiles", "expected")
+    ("summary", "model", "parallelism", "serve", "env", "validation", "benchmark", "profiles", "expected", "diagnosis")
 )
 
 
 def folders(config_dirs: Iterable[Path] = ()) -> list[Path]:
     """`./recipes` first, then the `recipes` of each added folder, then the shipped ones."""
     found = [Path("recipes"), *(folder / "recipes" for folder in config_dirs), shipped("recipes")]
-    return list(dict.fromkeys(folder.resolve() for folder in found if folder.is_dir()))
+    return list(dict.fromkeys(folder.resolve() for folder in found if there(folder, Path.is_dir)))
 
 
 def find(name: str, among: Iterable[Path]) -> Path | None:
@@ -22,7 +22,15 @@ def find(name: str, among: Iterable[Path]) -> Path | None:
     if "/" in name or name in ("", ".", ".."):
         return None
     files = (folder / f"{name}.yaml" for folder in among)
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if there(file)), None)
+
+
+def there(path: Path, is_one: Callable[[Path], bool] = Path.is_file) -> bool:
+    """Whether there is such a file; no, where none could have that name."""
+    try:
+        return is_one(path)
+    except OSError:
+        return False
 
 
 def names(among: Iterable[Path]) -> dict[str, Path]:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from recipe_runner import registry, secrets
 from recipe_runner.api import Benchmark, Check, Engine, Plugin, Report
+from recipe_runner.composition import trust as trusting
+from recipe_runner.composition import words
 from recipe_runner.composition.layers import TYPED, Folded
 from recipe_runner.composition.library import SECTIONS
 from recipe_runner.composition.schema import (
@@ -20,6 +22,7 @@ from recipe_runner.composition.schema import (
     Preflight,
     Reporting,
     Request,
+    Rule,
     Timeouts,
 )
 from recipe_runner.errors import Fault, RecipeError, choose
@@ -31,21 +34,26 @@ ELSEWHERE: Final = {  # flags of vLLM that have a place of their own
     "model": "model.id",
     "revision": "model.revision",
 }
+SEEN: Final = (
+    *("env", "benchmark", "expected"),
+    *("engine", "hardware", "preflight", "timeouts", "report"),
+)
 OWN_FILES: Final = ("events", "plan", "report", "server")
 T = TypeVar("T", bound=BaseModel)
 
 
-def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path) -> Request:
-    """Check the folded values.
+def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path, *, trust: bool = False) -> Request:
+    """Check the folded values; without `trust` no code is loaded for a file that is not the person's own.
 
     Raises:
         RecipeError: with every fault there is.
 
     """
-    reader = _Reader(folded)
+    reader = _Reader(folded, {} if trust else trusting.refused(folded))
     serve = reader.mapping("serve")
     reader.flags(serve)
     env = {key: reader.variable(key, value) for key, value in reader.mapping("env").items()}
+    reader.words()
     for fault in secrets.refused(serve, env):
         reader.fault(fault.where, fault.what, fault.do)
     reporting = reader.section("report", Reporting)
@@ -69,6 +77,9 @@ def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path) -> Re
         expected={
             name: reader.section(f"expected.{name}", Expected, v) for name, v in reader.mapping("expected").items()
         },
+        diagnosis={
+            name: reader.section(f"diagnosis.{name}", Rule, v) for name, v in reader.mapping("diagnosis").items()
+        },
         preflight=reader.section("preflight", Preflight),
         timeouts=reader.section("timeouts", Timeouts),
         reporting=reporting,
@@ -83,9 +94,10 @@ def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path) -> Re
 class _Reader:
     """Reads sections and gathers faults; what is faulty is None, and never used: `request` raises at its end."""
 
-    def __init__(self, folded: Folded) -> None:
+    def __init__(self, folded: Folded, barred: Mapping[str, Fault]) -> None:
         self.folded = folded
-        self.faults: list[Fault] = []
+        self.barred = barred
+        self.faults: list[Fault] = list(barred.values())
 
     def section(self, key: str, cls: type[T], values: Any = None) -> T:
         given = self.mapping(key) if values is None else values
@@ -114,7 +126,12 @@ class _Reader:
         values = dict(self.mapping("model"))
         if isinstance(values.get("path"), str):
             folder, inside = self.origin("model.path")
-            path = (folder / values["path"]).resolve()
+            try:
+                path = (folder / values["path"]).resolve()
+                path.is_dir()
+            except (OSError, RuntimeError, ValueError):  # a name that is too long, links in a circle
+                self.fault("model.path", f"there cannot be a folder {values['path'][:80]}", "correct the path")
+                path = folder.resolve()
             if inside and not path.is_relative_to(folder.resolve()):
                 self.fault("model.path", f"{values['path']} is outside the recipe's folder", "give it as model.path=…")
             values["path"] = str(path)
@@ -133,6 +150,15 @@ class _Reader:
                 name = key.lstrip("-").replace("-", "_").lower()
                 self.fault(f"serve.{key}", "this is not the name of a flag", f"write it with underscores: serve.{name}")
 
+    def words(self) -> None:
+        """Check what becomes words of command lines, or variables of the environment."""
+        found = list(words.seen({section: self.folded.values.get(section) for section in SEEN}, ""))
+        benchmarks = {f"benchmark.{name}": block for name, block in self.mapping("benchmark").items()}
+        for at, block in {"serve": self.mapping("serve"), "model": self.mapping("model"), **benchmarks}.items():
+            found += words.of_flags(block, at)
+        for key, what, do in dict.fromkeys(found):
+            self.fault(key.removeprefix("."), what, do)
+
     def plugins(self, section: str, kind: str) -> dict[str, Plugin]:
         blocks = self.mapping(section)
         return {name: self.plugin(f"{section}.{name}", kind, blocks[name], blocks) for name in blocks}
@@ -147,6 +173,8 @@ class _Reader:
             self.fault(key, "this cannot be a name", "use letters, digits, _ and -")
         if kind == "benchmarks" and name in OWN_FILES:
             self.fault(key, f"{name} is the name of a file of our own in the run folder", "choose another name")
+        if {f"{key}.uses", key} & self.barred.keys():
+            return cast(Plugin, None)
         if "uses" not in block and siblings is not None and name not in others and others:
             self.fault(key, f"there is no {name} here, and a new one needs `uses`", choose(name, others))
             return cast(Plugin, None)
@@ -162,7 +190,9 @@ class _Reader:
             return make()
         except ValidationError as exc:
             self.faults += faults_of(exc, cls, key, self.folded)
-            return cast(T, None)
+        except (RecursionError, OverflowError) as exc:  # of a regular expression, say
+            self.fault(key, f"this cannot be read: {exc}", "write it more simply")
+        return cast(T, None)
 
     def fault(self, key: str, what: str, do: str) -> None:
         self.faults.append(Fault(self.folded.where(key), what, do))

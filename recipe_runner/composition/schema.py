@@ -1,17 +1,31 @@
 """What a run may be: the folded values, checked as a whole, every fault at once."""
 
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from recipe_runner.api import Benchmark, Check, Engine, Report
 from recipe_runner.composition.layers import Folded
+from recipe_runner.errors import choose
 
 Flag = bool | int | float | str | list[Any] | dict[str, Any]
+
+
+def _is_specifier(value: str) -> str:
+    try:
+        SpecifierSet(value)
+    except InvalidSpecifier as exc:
+        raise ValueError("write versions as Python packages do, such as >=0.20,<0.40") from exc
+    return value
+
+
+Versions = Annotated[str, AfterValidator(_is_specifier)]
 
 
 class Section(BaseModel):
@@ -41,24 +55,15 @@ class Model(Section):
     id: str = Field(min_length=1)
     path: str | None = None
     revision: str | None = None
-    vllm: str | None = None
+    vllm: Versions | None = None
     facts: ModelFacts | None = None
-
-    @field_validator("vllm")
-    @classmethod
-    def _is_specifier(cls, value: str | None) -> str | None:
-        try:
-            SpecifierSet(value or "")
-        except InvalidSpecifier as exc:
-            raise ValueError("write versions as Python packages do, such as >=0.20,<0.40") from exc
-        return value
 
 
 class Hardware(Section):
     """What a profile says: how many accelerators, and what each is. Memory in GiB, as torch sees it."""
 
     accelerator: str | None = None
-    count: int | None = Field(default=None, ge=1)
+    count: int | None = Field(default=None, ge=1, le=1024)
     nodes: Literal[1] = 1
     memory_gib: float | None = Field(default=None, gt=0)
     compute_capability: str | None = None
@@ -102,21 +107,29 @@ class Preflight(Section):
     model: Level
 
 
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]  # a year: no limit is without end
+
+
 class Timeouts(Section):
     """Seconds."""
 
-    fetch_s: float = Field(gt=0)
-    ready_s: Annotated[float, Field(gt=0)] | Literal["auto"]
-    request_s: float = Field(gt=0)
-    stop_s: float = Field(ge=0)
-    run_s: float = Field(gt=0)
+    connect_s: Seconds
+    first_token_s: Seconds
+    request_s: Seconds
+    fetch_s: Seconds
+    ready_s: Seconds | Literal["auto"]
+    check_s: Seconds
+    benchmark_s: Seconds
+    stop_s: float = Field(ge=0, le=31_536_000)
+    run_s: Seconds
 
 
 class Reporting(Section):
-    """Where the run folders go, and what is written into them."""
+    """Where the run folders go, what is written into them, and how large a log may get."""
 
     folder: str = Field(min_length=1)
     formats: list[str]
+    max_log_mib: int = Field(ge=1)
 
 
 class Figure(Section):
@@ -133,6 +146,42 @@ class Expected(Section):
     hardware: str
     note: str = ""
     metrics: dict[str, Figure]
+
+
+FIELD: Final = re.compile(r"\{(\w+)(?:-(\w+))?\}")
+
+
+class Rule(Section):
+    """What a line of a failed server's log means: its cause, and the cure.
+
+    In both, `{name}` is what the pattern's group of that name matched, and `{a-b}` the difference of two numbers.
+    """
+
+    pattern: str = Field(min_length=1, max_length=1000)
+    cause: str = Field(min_length=1)
+    cure: str = Field(min_length=1)
+    vllm: Versions | None = None
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        try:
+            with warnings.catch_warnings(action="error"):
+                matches_nothing = re.compile(value, re.MULTILINE).search("")
+        except (re.error, ArithmeticError, RecursionError, Warning) as exc:
+            raise ValueError(f"it is not a regular expression: {exc}") from exc
+        if matches_nothing:
+            raise ValueError("it should not match an empty line")
+        return value
+
+    @field_validator("cause", "cure")
+    @classmethod
+    def _has_its_fields(cls, value: str, info: ValidationInfo) -> str:
+        if "pattern" in info.data:
+            groups = re.compile(info.data["pattern"]).groupindex
+            for name in (name for field in FIELD.findall(value) for name in field if name and name not in groups):
+                raise ValueError(f"the pattern has no group {name}: {choose(name, groups)}")
+        return value
 
 
 @dataclass(frozen=True)
@@ -155,6 +204,7 @@ class Request:
     checks: Mapping[str, Check]
     benchmarks: Mapping[str, Benchmark]
     expected: Mapping[str, Expected]
+    diagnosis: Mapping[str, Rule]
     preflight: Preflight
     timeouts: Timeouts
     reporting: Reporting

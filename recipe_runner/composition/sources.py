@@ -100,7 +100,7 @@ class Lineage:
     """A recipe's file, then those it inherits from; each checked for what a recipe may not say."""
 
     folders: list[Path]
-    presets: dict[str, set[str]]
+    names: dict[str, set[str]]
     files: list[Path] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -128,7 +128,7 @@ class Lineage:
         self.mappings(file, {key: data[key] for key in data if key not in ("summary", "defaults")}, lines, (), SECTIONS)
         profiles = data.get("profiles")
         if isinstance(profiles, dict):
-            self.mappings(file, profiles, lines, ("profiles",), profiles)
+            self.mappings(file, profiles, lines, ("profiles",), self.names["hardware"])
             for name in (name for name in profiles if isinstance(profiles[name], dict)):
                 self.mappings(file, profiles[name], lines, ("profiles", name), IN_PROFILE)
 
@@ -138,7 +138,8 @@ class Lineage:
         for key, value in data.items():
             here = (*at, key)
             if key not in known:
-                self.fault(file, lines[here], f"unknown section {'.'.join(here)}", choose(key, known))
+                what = f"there is no hardware {key}" if at == ("profiles",) else f"unknown section {'.'.join(here)}"
+                self.fault(file, lines[here], what, choose(key, known))
             elif not isinstance(value, dict | None):
                 do = f"write `{key}:` with indented `key: value` lines"
                 self.fault(file, lines[here], f"{'.'.join(here)} is not a mapping", do)
@@ -161,20 +162,20 @@ class Lineage:
         if not isinstance(entry, dict) or len(entry) != 1:
             return False
         [(key, value)] = entry.items()
-        return any(key == f"/{group}@{group}" and value in sorted(self.presets[group]) for group in PRESETS)
+        return any(key == f"/{group}@{group}" and value in sorted(self.names[group]) for group in PRESETS)
 
     def fault(self, file: Path, line: int, what: str, do: str) -> None:
         self.faults.append(Fault(f"{short(file)}:{line}", what, do))
 
 
-def lineage(name: str, folders: list[Path], presets: dict[str, Iterable[str]]) -> list[Path]:
+def lineage(name: str, folders: list[Path], existing: dict[str, Iterable[str]]) -> list[Path]:
     """The recipe's file and those it inherits from.
 
     Raises:
         RecipeError: an unknown section or parent, a cycle, a forbidden `defaults` entry; all of them at once.
 
     """
-    found = Lineage(folders, {group: set(presets[group]) for group in PRESETS})
+    found = Lineage(folders, {group: set(names) for group, names in existing.items()})
     found.follow(name)
     if found.faults:
         raise RecipeError(*found.faults)

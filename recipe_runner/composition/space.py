@@ -27,11 +27,11 @@ class Space:
 
     @property
     def conf(self) -> list[Path]:
-        return [*self.config_dirs, shipped("conf")]
+        return [*(folder for folder in self.config_dirs if library.there(folder, Path.is_dir)), shipped("conf")]
 
     def file(self, group: str, name: str) -> Path:
         files = (folder / group / f"{name}.yaml" for folder in self.conf)
-        found = next((file for file in files if file.is_file()), None)
+        found = next((file for file in files if library.there(file)), None)
         if found is None:
             raise RecipeError(Fault(group, f"there is no {group} {name}", choose(name, self.names(group))))
         return found
@@ -41,7 +41,7 @@ class Space:
         if "recipe" not in choices:
             yield "recipe", Fault("recipe", "no recipe was named", choose("", self.names("recipe")))
         for folder in self.config_dirs:
-            if not folder.is_dir():
+            if not library.there(folder, Path.is_dir):
                 yield "--config-dir", Fault("--config-dir", f"there is no folder {folder}", "check the path")
             elif (folder / "config.yaml").exists():
                 do = f"put defaults into {short(personal_config())}, and choices into {folder}/hardware/NAME.yaml"
@@ -49,7 +49,7 @@ class Space:
                 yield "--config-dir", fault
         for group, name in choices.items():
             if group == "recipe" and _is_path(name):
-                if not Path(name).is_file():
+                if not library.there(Path(name)):
                     yield group, Fault("recipe", f"there is no file {name}", "check the path")
                 elif Path(name).suffix != ".yaml":
                     yield group, Fault("recipe", f"{name} is not the name of a recipe's file", "let it end in .yaml")

@@ -5,6 +5,8 @@ import shlex
 import shutil
 from typing import Literal
 
+from pydantic import field_validator
+
 from recipe_runner.api import Engine, Located, environment
 from recipe_runner.errors import Fault
 from recipe_runner.process import find
@@ -19,6 +21,15 @@ class Vllm(Engine):
 
     command: str | list[str] | None = None
     environment: Literal["cpu"] | None = None
+
+    @field_validator("command")
+    @classmethod
+    def _can_be_split(cls, value: str | list[str] | None) -> str | list[str] | None:
+        try:
+            shlex.split(value if isinstance(value, str) else "")
+        except ValueError as exc:
+            raise ValueError(f"this is not a command line: {exc}") from exc
+        return value
 
     def locate(self) -> Located:
         vllm, faults = self.program()

@@ -33,7 +33,10 @@ CURE: Final = "`recipe-run doctor --clean` stops it"
 
 @dataclass
 class Trace:
-    """What is known of a server, from before its launch to after its teardown; times are the kernel's ticks."""
+    """What is known of a server, from before its launch to after its teardown.
+
+    `started` are the kernel's ticks, as with a process; `since` is the clock's time, as with a file.
+    """
 
     id: str
     log: str
@@ -43,6 +46,7 @@ class Trace:
     boot: str
     owner: list[int]
     started: int
+    since: float
     sessions: list[int] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -58,6 +62,7 @@ class Trace:
             host=_host(),
             boot=_boot(),
             owner=[os.getpid(), _start(os.getpid()) or 0],
+            since=time.time(),
             started=int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")),
         )
         made._write()
@@ -89,7 +94,8 @@ class Trace:
 
     def remove_files(self) -> tuple[list[str], list[str]]:
         """What was removed of the server's files, and what could not be."""
-        return leftovers.remove({*self.files, *leftovers.rendezvous(Path(self.log))})
+        found = leftovers.rendezvous(Path(self.log)) | leftovers.abandoned(self.since)
+        return leftovers.remove({*self.files, *found})
 
     def is_ours_to_judge(self) -> bool:
         """Whether the run is over, of this user and of this machine: a home may be shared by several."""

@@ -35,16 +35,19 @@ TYPES: Final = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3
 MULTIMODAL: Final = ("InternVLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")
 
 
+MOST: Final = 1 << 50  # parameters of a model that there will not be
+
+
 @dataclass(frozen=True)
 class Stage:
-    """What one GPU of a pipeline stage holds, in parameters, and the widths of its part of each layer."""
+    """What one GPU of a pipeline stage holds, in parameters; what its MLPs hold of a token at once, in activations."""
 
     linear: int
     other: int
     rotary: int
     layers: int
     kv_heads: int
-    intermediate: int
+    mlp: int
     vision_intermediate: int
 
 
@@ -80,12 +83,24 @@ class Architecture:
         """
         try:
             found = _read(cls, config)
-        except (KeyError, TypeError, ValueError, ZeroDivisionError):
+            if found is None or not found.plausible:
+                return None
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError):
             return None
-        if found is None or found.tied_stated or parameters is None:
+        if found.tied_stated or parameters is None:
             return found
         embedding = found.vocabulary * found.hidden
         return _with_tied(found, tied=parameters < found.parameters - embedding // 2)
+
+    @property
+    def plausible(self) -> bool:
+        """Whether these can be the sizes of a model; a `config.json` is from anybody."""
+        sizes = [self.layers, self.hidden, self.heads, self.kv_heads, self.head_dim, self.intermediate]
+        sizes += [self.vocabulary, self.positions, self.model_len, self.parameters]
+        inner = [size for part in (self.vision, self.experts) if part for size in vars(part).values()]
+        return all(isinstance(size, int) and 0 < size < MOST for size in sizes) and all(
+            size is None or (isinstance(size, int) and 0 <= size < MOST) for size in inner
+        )
 
     @property
     def rotary(self) -> int:
@@ -118,9 +133,10 @@ class Architecture:
         table = self.padded_vocabulary * self.hidden // tp
         encoder = self.vision.replicated + self.vision.sharded // tp if self.vision else 0
         shards = tp * dp
-        width = self.intermediate // tp
-        if self.experts:
-            width = self.experts.active * (self.experts.intermediate // shards + self.hidden // 3)
+        mlp = 3 * self.intermediate // tp
+        if self.experts:  # two workspaces (fused_moe/experts/triton_moe.py, `workspace_shapes`)
+            wide = self.experts.intermediate // shards
+            mlp = self.experts.active * (max(wide, self.hidden) + max(2 * wide, self.hidden))
         found, first = [], 0
         for rank, layers in enumerate(layers_of_stages(self.layers, pp)):
             linear, other = self.stage_parameters(first, first + layers, tp, shards)
@@ -128,7 +144,7 @@ class Architecture:
             tables = (rank == 0) + head - (self.tied and pp == 1)
             whole = encoder + tables * table + (self.hidden if head else 0)
             kv_heads, seen = max(1, self.kv_heads // tp), self.vision.intermediate // tp if self.vision else 0
-            found.append(Stage(linear, other + whole, self.rotary, layers, kv_heads, width, seen))
+            found.append(Stage(linear, other + whole, self.rotary, layers, kv_heads, mlp, seen))
             first += layers
         return tuple(found)
 

@@ -16,12 +16,12 @@ from recipe_runner.model.serving import GIB, Device, Serving
 Verdict = Literal["fits", "does_not_fit", "unknown"]
 
 # GiB a GPU, from logs of vLLM 0.21 to 0.31; docs/explanation/memory.md lists them
-OUTSIDE_TORCH_GIB: Final = 0.15  # CUDA context's growth and NCCL: 0.07 to 0.26 logged
-GRAPHS_GIB: Final = 0.4  # reserved for CUDA graphs: 0.2 to 0.6 logged
-STEP_GIB: Final = 0.75  # no step was logged to take less with an 8B model
-ALLOCATOR: Final = 0.01  # of the weights, at least 64 MiB: what torch's caching allocator rounds up
-ALLOCATOR_LEAST_GIB: Final = 1 / 16
-LOGIT_BYTES: Final = 10  # a logit in 16 bits, its float32 copy and its probability (v1/sample)
+OUTSIDE_TORCH_GIB: Final = 0.26  # what loaded kernels take: Qwen3-0.6B on an H200, vLLM 0.25.1
+GRAPHS_GIB: Final = 0.4  # reserved for CUDA graphs and their compilation: 0 to 0.7 logged
+STEP_GIB: Final = 0.75  # smaller steps were not logged without CUDA graphs
+ALLOCATOR: Final = 0.004  # of the weights: what torch's allocator rounds up, at most 0.37 % logged
+LOGIT_BYTES: Final = 6  # a logit in 16 bits and its float32 copy (v1/worker/gpu/sample)
+EXPERT_LOGIT_BYTES: Final = 14  # experts run on vLLM's older runner: its probability and noise besides (v1/sample)
 
 MISMATCH: Final = 0.15  # config.json does not describe the checkpoint beyond this
 ROUNDING: Final = 0.02
@@ -157,7 +157,7 @@ def _held(architecture: Architecture, stage: Stage, sizes: _Sizes, serving: Serv
     budget = serving.gpu_memory_utilization * device.memory_gib
     step = _step_gib(architecture, stage, sizes.weight, serving, device)
     graphs = 0.0 if serving.enforce_eager else GRAPHS_GIB
-    allowance = max(ALLOCATOR_LEAST_GIB, weights * ALLOCATOR) + OUTSIDE_TORCH_GIB + step + graphs
+    allowance = weights * ALLOCATOR + OUTSIDE_TORCH_GIB + step + graphs
     notes.append(f"vLLM may use {serving.gpu_memory_utilization:g} × {device.memory_gib:g} GiB of each GPU")
     notes.append(
         f"{allowance:.2f} GiB set aside: activations {step:.2f} ({serving.batched_tokens(device)} tokens, "
@@ -198,12 +198,14 @@ def _judged(known: Memory, length: int, serving: Serving, device: Device) -> Mem
 def _step_gib(architecture: Architecture, stage: Stage, size: int, serving: Serving, device: Device) -> float:
     """The most that a step takes (GiB): a forward pass, the logits, or the image encoder; they come one after another.
 
-    Forward: gate, up and their product, and four copies of the hidden state, for each token of a step. Logits: the
-    whole vocabulary on each GPU. Encoder: as forward, for the patches of the images that a step may bring.
+    Forward: an MLP and three copies of the hidden state, for each token of a step. Logits: the whole vocabulary on each
+    GPU, beside the last hidden state and the experts' workspace, which vLLM keeps. Encoder: as forward, for the patches
+    of the images that a step may bring.
     """
     tokens, hidden = serving.batched_tokens(device), architecture.hidden
-    forward = tokens * (3 * stage.intermediate + 4 * hidden) * size
-    logits = serving.requests(device) * architecture.vocabulary * LOGIT_BYTES
+    forward = tokens * (stage.mlp + 3 * hidden) * size
+    logit, kept = (EXPERT_LOGIT_BYTES, stage.mlp) if architecture.experts else (LOGIT_BYTES, 0)
+    logits = serving.requests(device) * architecture.vocabulary * logit + tokens * (kept + hidden) * size
     seen = architecture.vision
     width = seen.wide * stage.vision_intermediate + 5 * seen.hidden if seen else 0
     encoder = max(tokens, seen.image_tokens) * (PATCHES_A_TOKEN * width + hidden) * size if seen else 0

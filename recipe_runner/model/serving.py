@@ -54,7 +54,7 @@ class Serving:
         return cls(
             dtype=str(serve.get("dtype") or "auto"),
             kv_cache_dtype=str(serve.get("kv_cache_dtype") or "auto"),
-            gpu_memory_utilization=float(serve.get("gpu_memory_utilization") or UTILIZATION),
+            gpu_memory_utilization=_fraction(serve.get("gpu_memory_utilization")),
             kv_cache_memory_bytes=_number(serve.get("kv_cache_memory_bytes")),
             max_model_len=None if any_len else _number(length),
             any_len=any_len,
@@ -86,3 +86,11 @@ def _number(value: Any) -> int | None:
         return int(value)
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", str(value))
     return int(float(found[1]) * UNITS[found[2]]) if found else None
+
+
+def _fraction(value: Any) -> float:
+    """The part of a device that vLLM takes; its default where this is no number: vLLM will say so."""
+    try:
+        return float(value or UTILIZATION)
+    except (TypeError, ValueError):
+        return UTILIZATION

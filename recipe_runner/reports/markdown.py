@@ -1,10 +1,16 @@
 """`markdown`: report.md, the run as a page."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from recipe_runner.api import Report
+from recipe_runner.serialize import one_line
+
+LINK: Final = re.compile(r"(?i)(https?|ftp|mailto|xmpp|www)([:.])")  # addresses that become links by themselves
+UNDERSCORES: Final = re.compile(r"(?<![^\W_])_++|_++(?![^\W_])")  # inside a word they mean nothing
+BLOCK: Final = re.compile(r"^(\d*)([-+#=.)])")  # what begins a list, a heading or a rule where it begins a line
 
 
 class Markdown(Report):
@@ -29,16 +35,19 @@ def _page(report: Mapping[str, Any]) -> Iterator[str]:
         if report[kind]:
             yield f"\n## {kind.capitalize()}\n\n| name | verdict | detail | seconds |\n| --- | --- | --- | ---: |"
             for item in report[kind]:
-                yield f"| {_cell(item['name'])} | {item['verdict']} | {_cell(item['detail'])} | {item['seconds']:.2f} |"
+                name, verdict, detail = (_cell(item[key]) for key in ("name", "verdict", "detail"))
+                yield f"| {name} | {verdict} | {detail} | {item['seconds']:.2f} |"
     for benchmark in report["benchmarks"]:
         yield from _figures(benchmark, report["expected"].get(benchmark["name"]))
     yield "\n## Phases\n\n| phase | seconds |\n| --- | ---: |"
-    yield from (f"| {phase['name']} | {phase['seconds']:.2f} |" for phase in report["phases"])
+    yield from (f"| {_cell(phase['name'])} | {phase['seconds']:.2f} |" for phase in report["phases"])
     left, free = report["teardown"]["processes_left"], report["teardown"]["port_free"]
     yield f"\nAfterwards: {left} processes left; port free: {'not ours' if free is None else 'yes' if free else 'no'}."
+    if removed := report["teardown"].get("files_removed"):
+        yield f"Removed: {removed} sockets and other files of the server."
     yield "\n## Environment\n\n| what | value |\n| --- | --- |"
     for key, value in report["environment"].items():
-        yield f"| {key} | {_cell(', '.join(value) if isinstance(value, list) else value)} |"
+        yield f"| {_cell(key)} | {_cell(', '.join(value) if isinstance(value, list) else value)} |"
 
 
 def _figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -> Iterator[str]:
@@ -49,14 +58,18 @@ def _figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -
     for name, value in benchmark["metrics"].items():
         figure = reported.get(name)
         reading = f"{value:.0f}" if float(value).is_integer() else f"{value:.2f}"
-        yield f"| {name} | {reading} | {'' if figure is None else figure['value']} |"
+        yield f"| {_cell(name)} | {reading} | {'' if figure is None else figure['value']} |"
     if expected:
         yield f"\nReported: {_cell(expected['hardware'])}; {_cell(expected['source'])}. {_cell(expected['note'])}"
 
 
 def _cell(value: Any) -> str:
-    """Text that comes from elsewhere, safe on a line or inside a table."""
-    text = "unknown" if value is None else str(value)
-    for char in "\\`*_|<>[]":
+    """Text that comes from elsewhere, on one line, as text and nothing else: no markup, no HTML, no link, no image."""
+    text = one_line(" ".join(("unknown" if value is None else str(value)).split()), most=10_000)
+    for char in "\\`*|[]~$":
         text = text.replace(char, f"\\{char}")
-    return " ".join(text.split())
+    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(char, entity)
+    text = UNDERSCORES.sub(lambda found: "\\_" * len(found[0]), text)
+    text = LINK.sub(r"\1\\\2", text)
+    return BLOCK.sub(r"\1\\\2", text)

@@ -17,6 +17,7 @@ from recipe_runner.interrupts import Interrupts, limit
 from recipe_runner.process import Child
 from recipe_runner.report import Record, outcome_of
 from recipe_runner.serialize import one_line
+from recipe_runner.serving import leftovers
 from recipe_runner.serving.server import Server
 
 COMMAND_STOP_S: Final = 1.0
@@ -42,10 +43,12 @@ class Items:
         self._item(record, client, record.benchmark, (name, benchmark.uses), work)
 
     def end(self) -> None:
-        """Stop the benchmark's command, if one is left."""
+        """Stop the benchmark's command, if one is left, and remove what it leaves."""
         with self.interrupts.held():
             if self._child is not None:
+                files = leftovers.held(self._child.members())
                 self._child.stop(COMMAND_STOP_S, lambda: self.interrupts.again)
+                leftovers.remove(files)
                 self._child = None
 
     def _within(self, kind: str, record: Record, work: Work) -> Work:

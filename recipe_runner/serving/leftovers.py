@@ -8,7 +8,10 @@ looked at while it lives: what its processes listen on and have mapped is its ow
 import contextlib
 import os
 import re
+import socket
 import stat
+import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +25,10 @@ from recipe_runner.serialize import one_line
 SHM: Final = "/dev/shm"  # noqa: S108 — looked at; removed is only what was seen to be a server's
 MAPPED: Final = re.compile(rf" ({SHM}/[^/ \n]+)$", re.MULTILINE)
 RENDEZVOUS: Final = re.compile(r"distributed_init_method=file://(/\S+/vllm_dist_[0-9a-f]{32})\b")
+
+
+UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ASK_AGAIN_S: Final = 0.05
 
 
 class Teardown(NamedTuple):
@@ -61,6 +68,20 @@ def rendezvous(log: Path) -> set[str]:
     with contextlib.suppress(OSError), log.open(encoding="utf-8", errors="replace") as lines:
         return {match[1] for line in lines if (match := RENDEZVOUS.search(line))}
     return set()
+
+
+def abandoned(since: float) -> set[str]:
+    """Sockets as vLLM names them that came since then (seconds of the clock) and on which nobody listens.
+
+    They are of processes that died before anybody looked at them. Asked twice: between its making and its first
+    listener a socket refuses as well.
+    """
+    folder = Path(tempfile.gettempdir())
+    found = {str(path) for path in folder.iterdir() if UUID.fullmatch(path.name) and _is_new(path, since)}
+    refusing = {path for path in found if _refuses(path)}
+    if refusing:
+        time.sleep(ASK_AGAIN_S)
+    return {path for path in refusing if _refuses(path)}
 
 
 def remove(paths: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -109,6 +130,26 @@ def _is_ours(path: str) -> bool:
     with contextlib.suppress(OSError):
         state = os.lstat(path)
         return state.st_uid == os.geteuid() and (stat.S_ISSOCK(state.st_mode) or stat.S_ISREG(state.st_mode))
+    return False
+
+
+def _is_new(path: Path, since: float) -> bool:
+    with contextlib.suppress(OSError):
+        state = path.lstat()
+        return stat.S_ISSOCK(state.st_mode) and state.st_uid == os.geteuid() and state.st_ctime >= since
+    return False
+
+
+def _refuses(path: str) -> bool:
+    """Whether nobody listens there, in no container either that shares the folder with us."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(ASK_AGAIN_S)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            pass
     return False
 
 

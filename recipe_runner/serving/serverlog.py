@@ -2,30 +2,87 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.secrets import mask
+from recipe_runner.secrets import SECRET_NAME, mask
 
-TELLING: Final = re.compile(r"\b\w*(Error|Exception)\b|\berror:|\bFATAL\b|\bCRITICAL\b")
+HEAD: Final = 256 << 10  # bytes: a server that does not start tells so early; one that dies later, at the end
+TAIL: Final = 512 << 10
+MOST: Final = 10_000  # lines of each end
+WIDE: Final = 1000  # characters of a line that are looked at
+SOURCE: Final = 4  # columns by which a traceback indents the code of a frame
+SHOWN: Final = 300  # and that a person sees
+ORIGIN: Final = re.compile(  # what vLLM puts before a line, and before each line of a longer message
+    r"(?:\([\w .=-]+ pid=\d+[^)]*\) )?"
+    r"(?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?: [\d-]+ [\d:.]+ \[[^\]]*\]|:) ?)?"
+)
+HARMLESS: Final = ("DEBUG", "INFO", "WARNING")
+TELLING: Final = re.compile(
+    r"^[\w.]*(Error|Exception)\b|^[\w.]+\.Unsupported\b|^Value error,|\berror:|\bFATAL\b|\bCRITICAL\b"
+)
+AFTERMATH: Final = re.compile(
+    r"^(RuntimeError: (Engine core initialization failed|Worker failed with error)"
+    r"|Exception: WorkerProc initialization failed|.*EngineDeadError|.*died unexpectedly)"
+)
 MEMORY: Final = {  # as vLLM 0.20 to 0.32 log them
-    "weights_gib": re.compile(r"Model loading took ([\d.]+) ?GiB"),
-    "kv_gib": re.compile(r"Available KV cache memory: ([\d.]+) GiB"),
-    "kv_tokens": re.compile(r"KV cache size: ([\d,]+) tokens"),
+    "weights_gib": re.compile(r"Model loading took (\d+(?:\.\d+)?) ?GiB"),
+    "kv_gib": re.compile(r"Available KV cache memory: (\d+(?:\.\d+)?) GiB"),
+    "kv_tokens": re.compile(r"KV cache size: (\d[\d,]*) tokens"),
 }
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a log, fit to be shown; what is left of it without vLLM's prefix, and how far that is indented."""
+
+    whole: str
+    bare: str
+    indent: int
+    harmless: bool
+
+    @classmethod
+    def of(cls, whole: str) -> "Line":
+        prefix = ORIGIN.match(whole)
+        rest = whole[prefix.end() :] if prefix else whole
+        bare = rest.strip()
+        return cls(whole.strip(), bare, len(rest) - len(rest.lstrip()), bool(prefix and prefix["level"] in HARMLESS))
 
 
 def last_line(log: Path, most: int = 4096) -> str:
     """The last line of a log, for a person to look at."""
-    return next(_backwards(log, most), "")
+    lines = _read(log, 0, most)
+    return next((text.strip()[:SHOWN] for line in reversed(lines) if (text := _clean(line, os.environ))), "")
+
+
+def failure_lines(log: Path) -> list[Line]:
+    """The lines of a log's two ends that may tell of a failure.
+
+    Left out is what vLLM itself logs as a lesser thing, and the source code in tracebacks, which may quote any message.
+    """
+    found: list[Line] = []
+    in_frame = False
+    for line in (line for line in _lines(log) if not line.harmless):
+        in_frame &= line.indent >= SOURCE
+        if not in_frame:
+            found.append(line)
+        in_frame |= line.bare.startswith('File "')
+    return found
 
 
 def telling_lines(log: Path, most: int = 5) -> tuple[str, ...]:
-    """The lines of a log that tell what went wrong: the last that name an error, else the last ones."""
-    lines = list(_backwards(log, 1 << 20))
-    errors = list(dict.fromkeys(line for line in lines if TELLING.search(line)))
-    return tuple(reversed((errors or lines)[:most]))
+    """The lines of a log that tell what went wrong: the last that name an error, none twice, else the last ones.
+
+    What processes say of each other after the first of them failed is left out if anything else was said.
+    """
+    lines = _lines(log)
+    errors = [line for line in lines if TELLING.search(line.bare) and not line.harmless]
+    causes = [line for line in errors if not AFTERMATH.search(line.bare)]
+    first = {line.bare: line.whole for line in reversed(causes or errors)}
+    told = list(reversed(first.values())) or [line.whole for line in lines]
+    return tuple(line[:SHOWN] for line in told[-most:])
 
 
 def logged_memory(log: Path) -> dict[str, float]:
@@ -39,16 +96,29 @@ def logged_memory(log: Path) -> dict[str, float]:
     return {name: float(match[1].replace(",", "")) for name, match in matches.items() if match}
 
 
-def _backwards(log: Path, most: int) -> Iterator[str]:
-    """A log's lines from its end, control characters taken out."""
+def _read(log: Path, head: int, tail: int) -> Sequence[str]:
+    """The lines at the two ends of a log."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - most))
-            lines: Sequence[str] = file.read().decode(errors="replace").splitlines()
+            size, data = os.fstat(file.fileno()).st_size, b""
+            if size > head + tail:
+                data = file.read(head) + b"\n"
+                file.seek(size - tail)
+            data += file.read(head + tail)
     except OSError:
-        return
-    for line in reversed(lines):
-        text = re.sub(r"\x1b\[[0-9;]*m", "", line)
-        text = mask("".join(char for char in text if char.isprintable()).strip(), os.environ)
-        if text and "nanobind" not in text:
-            yield text[:300]
+        return ()
+    return data.decode(errors="replace").splitlines()
+
+
+def _lines(log: Path) -> list[Line]:
+    lines = _read(log, HEAD, TAIL)
+    ends = lines if len(lines) <= 2 * MOST else [*lines[:MOST], *lines[-MOST:]]
+    secret = {name: value for name, value in os.environ.items() if SECRET_NAME.search(name)}
+    return [Line.of(text) for text in (_clean(line, secret) for line in ends) if text]
+
+
+def _clean(line: str, environ: Mapping[str, str]) -> str:
+    """A line without what steers a terminal, and without secrets; empty if it tells nothing."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", line[: 2 * WIDE])
+    text = "".join(char for char in text if char.isprintable()).rstrip()
+    return mask(text, environ)[:WIDE] if text and "nanobind" not in text else ""

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
             print(f"{what}:")
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
-            print(f"  {row['name']:<{width}}  {row['summary']}".rstrip())
+            print(f"  {one_line(row['name']):<{width}}  {row['summary']}".rstrip())
     return 0
 
 
@@ -69,4 +69,4 @@ def _summary(file: Path) -> str:
 
 def _first_comment(file: Path) -> str:
     first = file.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
-    return first.lstrip("# ").strip() if first.startswith("#") else ""
+    return one_line(first.lstrip("# ").strip()) if first.startswith("#") else ""

@@ -14,7 +14,7 @@ from recipe_runner.serialize import one_line, to_json
 from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "one recipe: what it says and what it expects, with the file and line of each value"
-SECTIONS = ("model", "parallelism", "serve", "env", "validation", "benchmark", "expected")
+SECTIONS = ("model", "parallelism", "serve", "env", "validation", "benchmark", "expected", "diagnosis")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

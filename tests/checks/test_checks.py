@@ -88,6 +88,42 @@ def test_an_image_is_a_file_of_the_recipe(tmp_path: Path, image: str, message: s
         run(Image, Asked(), lambda field: (tmp_path / "recipe", True), image=image, prompt="?", **EXPECT)
 
 
+def test_an_image_may_be_fetched_by_the_server(tmp_path: Path) -> None:
+    client = Asked()
+    url = "https://example.org/a%20b.png?x=1#y"
+    assert run(Image, client, lambda field: (tmp_path, True), image=url, prompt="?", **EXPECT).verdict == "passed"
+    content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "?"}]
+    assert client.asked == [("chat", [{"role": "user", "content": content}], {"max_tokens": 100})]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "http://example.org/x.png",
+        "file:///etc/passwd",
+        "data:image/png;base64,AAAA",
+        "FTP://example.org/x",
+        "HTTPS://example.org/x",
+        "https://user:pw@example.org/x",
+        "https:///x",
+        "https://example.org/a b",
+        "https://example.org/\n",
+        "https://a\\b/",
+        "javascript:alert(1)",
+    ],
+)
+def test_an_image_is_fetched_from_nowhere_else(tmp_path: Path, image: str) -> None:
+    with pytest.raises(ValidationError, match="give a file beside the recipe, or an address that begins with https://"):
+        run(Image, Asked(), lambda field: (tmp_path, True), image=image, prompt="?", **EXPECT)
+
+
+@pytest.mark.parametrize("image", ["x" * 300, "loop/x.png"])
+def test_an_image_that_no_file_can_be(tmp_path: Path, image: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ValidationError, match="there cannot be such a file; a path is relative to the file that"):
+        run(Image, Asked(), lambda field: (tmp_path, True), image=image, prompt="?", **EXPECT)
+
+
 @pytest.mark.parametrize(
     ("served", "expected"),
     [

@@ -14,8 +14,10 @@ from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
 from tests.conftest import Answer
 
+AT_MOST = "sweep over at most 10,000 points at once"
 ON = "hardware=a100x2"
 KEYS = "benchmark, engine, env, hardware, model, parallelism, preflight, recipe, report, serve, timeouts, validation"
+BENCHMARKS = ", ".join(sorted(Space().names("benchmark")))
 HARDWARE = ", ".join(sorted({"auto", *Space().names("hardware")}))
 
 
@@ -135,11 +137,37 @@ def test_words_that_cannot_be_read(words: list[str], told: list[str], cli: Calla
             "parallelism.tp=interval(1,2)",
             "parallelism.tp — parallelism.tp=interval(1,2) has no points to run; list them: a,b or range(1,5)",
         ),
+        (
+            "serve.x=range(1,4),range(1,4)",
+            "serve.x — serve.x=range(1,4),range(1,4) is a sweep of sweeps; list them: a,b or range(1,5)",
+        ),
+        *(
+            (f"serve.x={sweep}", f"serve.x — serve.x={sweep} has more points than can be run; {AT_MOST}")
+            for sweep in ("range(1,1000000000)", "shuffle(range(1,1000000000))", "range(1,2,0)", "range(0,1,0.00001)")
+        ),
     ],
 )
 def test_sweeps_that_cannot_be_run(word: str, told: str, cli: Callable[..., Answer]) -> None:
     words = [] if word.startswith("hardware") else [ON]
     assert cli("plan", "-m", "recipe=internvl3", *words, word).refusal == [told]
+
+
+def test_sweeps_that_are_too_many_together(cli: Callable[..., Answer]) -> None:
+    words = ("serve.x=range(0,200)", "serve.y=range(0,200)")
+    assert cli("plan", "-m", "recipe=internvl3", ON, *words).refusal == [
+        f"-m — the sweeps have 40,000 points; {AT_MOST}"
+    ]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "loop/z"])
+def test_names_that_no_file_can_have(name: str, cli: Callable[..., Answer], tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    assert cli("plan", f"recipe={name}.yaml", ON).refusal == [f"recipe — there is no file {name}.yaml; check the path"]
+    assert cli("plan", "recipe=internvl3", ON, "--config-dir", name).refusal == [
+        f"--config-dir — there is no folder {name}; check the path"
+    ]
+    assert cli("plan", "recipe=internvl3", ON, f"model.path={name}").code == 2
+    assert cli("plan", f"recipe={name}", ON).code == 2
 
 
 def test_a_word_nested_without_end_is_no_bug(cli: Callable[..., Answer]) -> None:
@@ -179,7 +207,7 @@ def test_recipes_that_are_not_there(
         ("engine=vlm", "there is no engine vlm; did you mean vllm? There are: attach, sim, vllm, vllm_cpu"),
         ("parallelism=four", "there is no parallelism four; choose one of: auto, recipe"),
         ("validation=smok", "there is no validation smok; did you mean smoke? There are: none, recipe, smoke"),
-        ("benchmark=../none", "there is no benchmark ../none; did you mean none? There are: none, recipe, smoke"),
+        ("benchmark=../none", f"there is no benchmark ../none; did you mean none? There are: {BENCHMARKS}"),
     ],
 )
 def test_choices_that_are_not_there(word: str, told: str, cli: Callable[..., Answer]) -> None:
@@ -297,8 +325,7 @@ def test_a_config_dir_may_not_replace_our_own_configuration(
     [
         (
             "count: [\n",
-            "configuration — while parsing a flow node expected the node content, but found '<stream end>' "
-            'in "{folder}/my/hardware/x.yaml", line 2, column 1; correct the file that it names',
+            "my/hardware/x.yaml:2 — YAML error: did not find expected node content; correct the line, or the one above",
         ),
         ("- a\n", "my/hardware/x.yaml:1 — this is not a mapping; write `key: value` lines"),
         (
@@ -312,8 +339,7 @@ def test_a_config_dir_may_not_replace_our_own_configuration(
         ),
         (
             "accelerator: ${oc.env:NO_SUCH}\ncount: 1\n",
-            "configuration — KeyError raised while resolving interpolation: "
-            "\"Environment variable 'NO_SUCH' not found\"; correct the file that it names",
+            "my/hardware/x.yaml:1 — `${` is not read in a choice; write the value out",
         ),
         (
             "accelerator: X\ncuont: 1\n",

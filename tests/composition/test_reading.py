@@ -111,3 +111,10 @@ def test_the_name_under_which_the_model_is_served(
 def test_world_is_the_number_of_devices() -> None:
     assert Parallelism(tp=2, dp=3, pp=4).world == 24
     assert Parallelism().world == 1
+
+
+def test_hardware_is_one_host(recipe: Callable[..., Path], cli: Callable[..., Answer]) -> None:
+    recipe("model: {id: a/model}\n")
+    assert cli("plan", "recipe=mine", ON, "hardware.count=8000000").refusal == [
+        "hardware.count — 8000000 does not fit here; it should be less than or equal to 1024"
+    ]

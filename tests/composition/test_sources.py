@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from recipe_runner import prepare
-from recipe_runner.composition import library
+from recipe_runner.composition import library, sources
 from recipe_runner.composition.layers import Folded
 from recipe_runner.composition.sources import RecipeSource, literal
+from recipe_runner.composition.space import Space
 from tests.conftest import Answer
 
+HARDWARE = ", ".join(sorted(Space().names("hardware")))
 ON = "hardware=a100x2"
-SECTIONS = "benchmark, env, expected, model, parallelism, profiles, serve, summary, validation"
-IN_PROFILE = "benchmark, env, model, parallelism, serve, validation"
+SECTIONS = ", ".join(sorted(library.SECTIONS))
+IN_PROFILE = ", ".join(sorted(sources.IN_PROFILE))
 TAKES = "it takes names of recipes, /validation@validation: NAME or /benchmark@benchmark: NAME"
 NASTY = (
     "${oc.env:HOME}",
@@ -185,6 +187,10 @@ def may_not_hold(*entries: str) -> list[str]:
                 f"3 — unknown section profiles.host.expected; choose one of: {IN_PROFILE}",
                 "3 — profiles.host.env is not a mapping; write `env:` with indented `key: value` lines",
             ],
+        ),
+        (
+            "profiles: {a100x22: {}}",
+            [f"1 — there is no hardware a100x22; did you mean a100x2? There are: {HARDWARE}"],
         ),
         ("defaults: internvl3", ["1 — `defaults` is not a list; write `defaults: [RECIPE, _self_]`"]),
         ("serve: {}\ndefaults:", ["2 — `defaults` is not a list; write `defaults: [RECIPE, _self_]`"]),

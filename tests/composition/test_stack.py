@@ -7,6 +7,7 @@ import pytest
 
 from recipe_runner import prepare
 from recipe_runner.composition.layers import Folded
+from recipe_runner.composition.schema import Timeouts
 from tests.conftest import Answer
 
 ON = "hardware=a100x2"
@@ -141,7 +142,7 @@ UNDER = (
             "timeouts: {stop: 3}\n",
             [
                 f"timeouts.stop ({FILE}:1) — unknown key stop; did you mean stop_s? "
-                "There are: fetch_s, ready_s, request_s, run_s, stop_s"
+                f"There are: {', '.join(sorted(Timeouts.model_fields))}"
             ],
         ),
         (

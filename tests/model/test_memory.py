@@ -31,20 +31,36 @@ def test_prediction_is_what_vllm_logged(file: Path) -> None:
     log = yaml.safe_load(file.read_text())
     found, logged = predicted(log), log["logged"]
     assert found.verdict == ("does_not_fit" if "refused" in logged else "fits")
-    if logged["weights_gib"]:
-        assert found.weights_gib_per_gpu == pytest.approx(logged["weights_gib"], rel=0.02)
+    if logged["weights_gib"]:  # 0.02 GiB matter with small models only: vLLM rounds, and so does torch's allocator
+        assert found.weights_gib_per_gpu == pytest.approx(logged["weights_gib"], rel=0.02, abs=0.02)
+    assert found.kv_gib_per_gpu == pytest.approx(logged["kv_gib"], rel=0.05)
     if logged["kv_tokens"]:
         on_cpu = log["hardware"]["accelerator"] == "cpu"
         assert found.kv_tokens == pytest.approx(logged["kv_tokens"], rel=0 if on_cpu else 0.05)
-        assert found.kv_gib_per_gpu == pytest.approx(logged["kv_gib"], rel=0.05)
+    else:
+        assert found.kv_tokens == pytest.approx(logged["refused"]["longest"], rel=0.05)
+
+
+# of a large GPU 5 % are more than all that is set aside; vLLM 0.25 sets nothing aside for Qwen2.5-VL's images
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if "-h200-" in file.stem and "vl-7b" not in file.stem], ids=lambda file: file.stem
+)
+def test_what_is_set_aside_on_an_h200_is_known_to_half_a_gib(file: Path) -> None:
+    log = yaml.safe_load(file.read_text())
+    known = 0.35 if log["serve"].get("enforce_eager") else 0.5
+    assert predicted(log).kv_gib_per_gpu == pytest.approx(log["logged"]["kv_gib"], abs=known)
 
 
 def test_logs_say_what_their_descriptions_say() -> None:
     kept = sorted(LOGS.glob("*.log"))
-    assert len(kept) >= 12
+    assert len(kept) >= 28
     for file in kept:
-        text, logged = file.read_text(), yaml.safe_load(file.with_suffix(".yaml").read_text())["logged"]
-        assert "version 0.32.0" in text
+        text, log = file.read_text(), yaml.safe_load(file.with_suffix(".yaml").read_text())
+        logged = log["logged"]
+        assert f"version {log['versions']['vllm']}" in text
+        if logged["weights_gib"]:
+            assert f"Model loading took {logged['weights_gib']} GiB" in text
+            assert f"Available KV cache memory: {logged['kv_gib']} GiB" in text
         if "refused" in logged:
             assert f"the estimated maximum model length is {logged['refused']['longest']}." in text
         else:
@@ -72,13 +88,13 @@ def test_the_document_has_the_shape_that_is_promised() -> None:
     assert memory(of(QWEN3), Serving(max_model_len=8192), L4, parameter_bytes=BYTES).as_dict() == {
         "weights_gib_per_gpu": 15.27,
         "kv_bytes_per_token_per_gpu": 147456,
-        "kv_gib_per_gpu": 3.48,
-        "kv_tokens": 25360,
+        "kv_gib_per_gpu": 3.47,
+        "kv_tokens": 25232,
         "verdict": "fits",
         "assumptions": [
             "weights are counted from config.json; the checkpoint's size agrees",
             "vLLM may use 0.92 × 21.96 GiB of each GPU",
-            "1.45 GiB set aside: activations 0.75 (2048 tokens, 256 requests a step), CUDA graphs 0.40, "
+            "1.47 GiB set aside: activations 0.75 (2048 tokens, 256 requests a step), CUDA graphs 0.40, "
             "the rest for CUDA and the allocator",
         ],
     }
@@ -93,8 +109,8 @@ def test_the_document_has_the_shape_that_is_promised() -> None:
             L4,
             {},
             (2,),
-            "one request of max_model_len=40960 needs 5.62 GiB of KV on each GPU, and there are 3.48 GiB, "
-            "2.14 GiB too few",
+            "one request of max_model_len=40960 needs 5.62 GiB of KV on each GPU, and there are 3.47 GiB, "
+            "2.16 GiB too few",
             "serve.max_model_len=23552 or parallelism.tp=2 would make it fit",
         ),
         (
@@ -102,8 +118,8 @@ def test_the_document_has_the_shape_that_is_promised() -> None:
             L4,
             {"max_model_len": "26k"},
             (),
-            "one request of max_model_len=26000 needs 3.57 GiB of KV on each GPU, and there are 3.48 GiB, "
-            "0.09 GiB too few",
+            "one request of max_model_len=26000 needs 3.57 GiB of KV on each GPU, and there are 3.47 GiB, "
+            "0.11 GiB too few",
             "serve.max_model_len=23552 or serve.gpu_memory_utilization=0.93 would make it fit",
         ),
         (
@@ -111,7 +127,7 @@ def test_the_document_has_the_shape_that_is_promised() -> None:
             Device(8.0),
             {},
             (2, 4),
-            "weights of 14.81 GiB and 1.45 GiB for activations and CUDA are 8.89 GiB more than the 7.36 GiB "
+            "weights of 14.81 GiB and 1.47 GiB for activations and CUDA are 8.91 GiB more than the 7.36 GiB "
             "that vLLM may use of each GPU",
             "parallelism.tp=4 would make it fit",
         ),
@@ -120,7 +136,7 @@ def test_the_document_has_the_shape_that_is_promised() -> None:
             Device(8.0),
             {},
             (),
-            "weights of 15.27 GiB and 1.45 GiB for activations and CUDA are 9.36 GiB more than the 7.36 GiB "
+            "weights of 15.27 GiB and 1.47 GiB for activations and CUDA are 9.38 GiB more than the 7.36 GiB "
             "that vLLM may use of each GPU",
             "take larger GPUs or more of them, or a smaller or quantised model",
         ),

@@ -172,10 +172,13 @@ def holds(a: Architecture, gib: float, tp: int, dp: int, pp: int) -> bool:
         linear += 3 * hidden * (a.experts.count * a.experts.intermediate // (tp * dp))
         linear += 3 * hidden * (a.experts.shared_intermediate // tp)
         other += hidden * (a.experts.count + (a.experts.shared_intermediate > 0))
-        step = 2 * (a.experts.intermediate // (tp * dp) + hidden // 3)
+        wide = a.experts.intermediate // (tp * dp)
+        step = a.experts.active * (max(wide, hidden) + max(2 * wide, hidden))
+        logits = 256 * a.vocabulary * 14 + 2048 * (hidden + step) * 2
     else:
         linear += 3 * hidden * (a.intermediate // tp)
-        step = a.intermediate // tp
+        step = 3 * a.intermediate // tp
+        logits = 256 * a.vocabulary * 6 + 2048 * hidden * 2
     table = (a.vocabulary + 63) // 64 * 64 // tp * hidden
     held = [a.layers // pp] * pp
     for extra in range(a.layers % pp):
@@ -184,8 +187,8 @@ def holds(a: Architecture, gib: float, tp: int, dp: int, pp: int) -> bool:
         tables = (stage == 0) + (stage == pp - 1) - (pp == 1 and a.tied)
         whole = tables * table + (hidden if stage == pp - 1 else 0) + a.positions * dim
         weights = (layers * linear * bits / 8 + 2 * (layers * other + whole)) / 2**30
-        used = max(0.75, 2048 * (3 * step + 4 * hidden) * 2 / 2**30, 256 * a.vocabulary * 10 / 2**30)
-        left = 0.92 * gib - weights - max(1 / 16, 0.01 * weights) - 0.15 - used - 0.4
+        used = max(0.75, 2048 * (step + 3 * hidden) * 2 / 2**30, logits / 2**30)
+        left = 0.92 * gib - 1.004 * weights - 0.26 - used - 0.4
         if left <= 0 or left * 2**30 // (16 * 4 * layers * kv * dim) < -(-a.model_len // 16) + 1:
             return False
     return True
@@ -209,5 +212,5 @@ def test_a_choice_is_found_whenever_there_is_one_and_it_is_legal_and_fits(
 
 
 def test_constants_are_those_that_the_plain_words_have() -> None:
-    assert (constants.OUTSIDE_TORCH_GIB, constants.GRAPHS_GIB, constants.STEP_GIB) == (0.15, 0.4, 0.75)
+    assert (constants.OUTSIDE_TORCH_GIB, constants.GRAPHS_GIB, constants.STEP_GIB) == (0.26, 0.4, 0.75)
     assert Choice(2, 3, 1, constants.Memory()).world == 6

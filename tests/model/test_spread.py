@@ -34,12 +34,12 @@ def drawn(*words: str) -> Plan:
         (
             ("recipe=qwen3-8b", "hardware=l4x1"),
             "memory — Qwen/Qwen3-8B on l4x1 does not fit: one request of max_model_len=40960 needs 5.62 GiB of KV on "
-            f"each GPU, and there are 3.48 GiB, 2.14 GiB too few; serve.max_model_len=23552 would make it fit; {TRY}",
+            f"each GPU, and there are 3.47 GiB, 2.16 GiB too few; serve.max_model_len=23552 would make it fit; {TRY}",
         ),
         (
             ("recipe=qwen3-8b", "hardware=l4x1", "parallelism=auto"),
             "parallelism — auto finds nothing that fits Qwen/Qwen3-8B on l4x1: one request of max_model_len=40960 "
-            "needs 5.62 GiB of KV on each GPU, and there are 3.48 GiB, 2.14 GiB too few; "
+            "needs 5.62 GiB of KV on each GPU, and there are 3.47 GiB, 2.16 GiB too few; "
             "name larger hardware, or tp, dp and pp yourself",
         ),
         (

@@ -4,6 +4,7 @@ import mmap
 import os
 import socket
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 from recipe_runner.errors import Fault
 from recipe_runner.process import port_free
 from recipe_runner.serving import leftovers
-from recipe_runner.serving.leftovers import Teardown, faults, held, remove, rendezvous
+from recipe_runner.serving.leftovers import Teardown, abandoned, faults, held, remove, rendezvous
 from tests.running import DOWN, SMALL, Started, fake, run_here
 
 HEX = "0123456789abcdef" * 2
@@ -70,6 +71,25 @@ def test_shared_memory_is_removed_once_nobody_has_it_mapped(segment: Path) -> No
             segment.touch()
     assert remove([str(segment)]) == ([str(segment)], [])
     assert str(segment) not in leftovers.shared_memory()
+
+
+def test_a_socket_that_was_never_looked_at_is_found_by_its_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one that is listened to, nor one that somebody is just making, nor a file, nor what has another name."""
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(place))
+    listening, dead, starting, file = (f"{digit * 8}-aaaa-4aaa-8aaa-aaaaaaaaaaaa" for digit in "0123")
+    sockets = {name: socket.socket(socket.AF_UNIX) for name in (listening, dead, starting, "other")}
+    since = time.time() - 1
+    for name, made in sockets.items():
+        made.bind(f"{place}/{name}")
+    sockets[listening].listen()
+    sockets[dead].close()
+    sockets["other"].close()
+    (place / file).write_text("")
+    monkeypatch.setattr(time, "sleep", lambda seconds: sockets[starting].listen())
+    assert abandoned(since) == {f"{place}/{dead}"}
+    assert abandoned(time.time() + 60) == set()
+    for name in (listening, starting):
+        sockets[name].close()
 
 
 def test_the_file_in_which_workers_met_is_named_in_the_log(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ ON = "hardware=a100x2"
 
 def test_every_value_stands_beside_its_origin(recipe: Callable[..., Path], cli: Callable[..., Answer]) -> None:
     recipe("model: {id: m}\nserve:\n  x: 1\n  list: [a, b]\n", "parent")
-    recipe("summary: Mine\ndefaults: [parent, _self_]\nvalidation:\n  v: {uses: models}\n")
+    rule = "diagnosis:\n  d: {pattern: p, cause: a, cure: b}\n"
+    recipe(f"summary: Mine\ndefaults: [parent, _self_]\nvalidation:\n  v: {{uses: models}}\n{rule}")
     assert cli("show", "mine", ON, "serve.x=2").page == (
         "mine — Mine\n"
         "recipes/mine.yaml, on hardware=a100x2\n"
@@ -26,6 +27,11 @@ def test_every_value_stands_beside_its_origin(recipe: Callable[..., Path], cli: 
         "\nvalidation:\n"
         "  v:\n"
         '    uses: "models"                                          # recipes/mine.yaml:4\n'
+        "\ndiagnosis:\n"
+        "  d:\n"
+        '    pattern: "p"                                            # recipes/mine.yaml:6\n'
+        '    cause: "a"                                              # recipes/mine.yaml:6\n'
+        '    cure: "b"                                               # recipes/mine.yaml:6\n'
     )
 
 
