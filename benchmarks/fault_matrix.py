@@ -132,7 +132,7 @@ def left_behind(run: Run, before: set[str], port: int | None, may_leave: str | N
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 yield f"port {port}"
     yield from sorted(file for file in shared_memory() - before if not (may_leave and may_leave in file))
-    yield from (file.name for file in run.temporary.iterdir() if file.name != "torchinductor_root")
+    yield from (file.name for file in run.temporary.iterdir() if not file.name.startswith("torchinductor_"))
     yield from (str(file) for file in run.folder.glob("state/**/*.json"))
 
 

@@ -14,10 +14,11 @@ A recipe names it by its entry point (`uses: contains`) or by its place (`uses: 
 Fields are checked when the recipe is read, so `run` never sees a wrong one.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
@@ -32,11 +33,32 @@ Verdict = Literal["passed", "failed", "inconclusive", "measured", "skipped", "er
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check or a benchmark came to: a verdict, one line that says why, and metrics by name."""
+    """What a check or a benchmark came to: a verdict, one line that says why, and metrics by name.
+
+    Raises:
+        TypeError: it is something else, which no report could tell.
+
+    """
 
     verdict: Verdict
     detail: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.verdict not in get_args(Verdict):
+            raise TypeError(f"the verdict is {self.verdict!r}, not one of {', '.join(get_args(Verdict))}")
+        if not isinstance(self.detail, str):
+            raise TypeError(f"the detail is {self.detail!r}, not a text")
+        if not isinstance(self.metrics, Mapping):
+            raise TypeError(f"the metrics are {self.metrics!r}, not numbers by name")
+        for name, value in self.metrics.items():
+            if not (isinstance(name, str) and is_number(value)):
+                raise TypeError(f"the metric {name!r} is {value!r}, not a finite number by a name")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a metric may have this value: what is true or false, not finite, or a text is no number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def passed(detail: str = "") -> Outcome:
@@ -105,12 +127,14 @@ class Bench:
     """What a running benchmark has: the target, a folder for its files, and a way to run a command.
 
     `run(argv, log)` returns the exit status; it ends the command when the server dies or the run is interrupted.
+    `last_line(log)` is what the command said last, fit to be shown: without secrets.
     """
 
     target: Target
     server: Client
     folder: Path
     run: Callable[[Sequence[str], Path], int]
+    last_line: Callable[[Path], str]
 
 
 class Benchmark(Plugin):

@@ -2,6 +2,7 @@
 
 # PYTHON_ARGCOMPLETE_OK
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -43,15 +44,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Interrupted, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         return Interrupted.exit_code
-    except BrokenPipeError:  # `| head` has seen enough
+    except OSError as exc:
+        if exc.filename is not None or exc.errno not in (errno.EPIPE, errno.ENOSPC, errno.EIO):
+            return _bug()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if exc.errno != errno.EPIPE:  # `| head` has seen enough
+            print(f"recipe-run: stdout — cannot be written: {exc.strerror}; make room there", file=sys.stderr)
+            return code or RecipeError.exit_code
         return code
     except Exception:
-        import traceback
+        return _bug()
 
-        traceback.print_exc()
-        print("recipe-run: this is a bug; please report it with the lines above", file=sys.stderr)
-        return 70
+
+def _bug() -> int:
+    """Tell of the exception that is being handled, and that it should not be."""
+    import traceback
+
+    traceback.print_exc()
+    print("recipe-run: this is a bug; please report it with the lines above", file=sys.stderr)
+    return 70
 
 
 def _streams() -> None:

@@ -25,6 +25,7 @@ COLOURS: Final = {
     **dict.fromkeys(("failed", "error", "interrupted"), "red"),
     **dict.fromkeys(("inconclusive", "skipped"), "yellow"),
 }
+KINDS: Final = ("checks", "benchmarks")
 TIMES: Final = {"mean": "Mean", "median": "Median", "p99": "P99"}
 SECTIONS: Final = (  # the lines and their order in the closing table of `vllm bench serve`
     {
@@ -157,7 +158,7 @@ def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
     for benchmark in document["benchmarks"]:
         if benchmark["metrics"]:
             console.print(figures(benchmark, document["expected"].get(benchmark["name"])))
-    for kind in ("checks", "benchmarks"):
+    for kind in KINDS:
         for item in document[kind] if not console.file.isatty() else ():
             verdict = Text(f"{item['verdict']:<12}", style=COLOURS[item["verdict"]])
             console.print(verdict.append(f" {item['name']}", style="default"), Text(item["detail"], style="dim"))
@@ -165,8 +166,10 @@ def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
     simulated = " (simulated)" if document.get("simulated") else ""
     left = document["teardown"]["processes_left"]
     busy = "; the port is still in use" if document["teardown"]["port_free"] is False else ""
+    judged = any(item["verdict"] not in ("measured", "skipped") for kind in KINDS for item in document[kind])
+    nothing = "" if judged or document["verdict"] != "inconclusive" else "; nothing was judged"
     seconds = sum(phase["seconds"] for phase in document["phases"])
-    verdict.append(f"{simulated} in {seconds:.1f} s; {left} processes left{busy}; {short(document['folder'])}")
+    verdict.append(f"{simulated} in {seconds:.1f} s{nothing}; {left} processes left{busy}; {short(document['folder'])}")
     console.print(verdict)
 
 

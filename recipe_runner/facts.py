@@ -15,7 +15,7 @@ from recipe_runner.composition.schema import ModelFacts, Request
 from recipe_runner.errors import Fault
 from recipe_runner.host import nvml
 from recipe_runner.host.flags import options
-from recipe_runner.host.hardware import Host, idle
+from recipe_runner.host.hardware import Host, idle, named
 from recipe_runner.host.orphans import survey
 from recipe_runner.host.versions import Architectures, architectures, cuda, versions
 from recipe_runner.model.serving import GIB
@@ -84,9 +84,9 @@ class Facts:
 
 def host() -> Host:
     """Ask NVML and psutil. No NVIDIA driver means no GPUs."""
-    gpus, driver, link = nvml.ask()
+    gpus, driver, link, lost = nvml.ask()
     cores = os.cpu_count() or 1
-    return Host(gpus, driver, _cpu_name(), cores, round(_memory_bytes() / GIB, 1), platform.platform(), link)
+    return Host(gpus, driver, _cpu_name(), cores, round(_memory_bytes() / GIB, 1), platform.platform(), link, lost)
 
 
 def free_port() -> int:
@@ -158,7 +158,7 @@ def _cpu_name() -> str:
 def _devices(request: Request, here: Host) -> tuple[str, ...]:
     """Those that a run may use: named for it, or visible to us, or idle."""
     if "CUDA_VISIBLE_DEVICES" in request.env:
-        return tuple(request.env["CUDA_VISIBLE_DEVICES"].split(","))
+        return named(request.env["CUDA_VISIBLE_DEVICES"])
     if "CUDA_VISIBLE_DEVICES" in os.environ:
         return tuple(gpu.id for gpu in here.gpus)
     return idle(here)

@@ -9,9 +9,9 @@ from typing import Any, Final
 from recipe_runner.api import Benchmark, Check, Target
 from recipe_runner.composition.layers import Origin
 from recipe_runner.composition.schema import Hardware, Request
-from recipe_runner.errors import RecipeError
+from recipe_runner.errors import RecipeError, choose
 from recipe_runner.facts import Facts
-from recipe_runner.host.hardware import described
+from recipe_runner.host.hardware import described, named
 from recipe_runner.model.serving import GIB
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.spread import spread as spread_over
@@ -48,7 +48,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do. `ready_s` is None where nothing is launched."""
+    """What a run will do."""
 
     request: Request
     hardware: Hardware
@@ -81,7 +81,7 @@ class Plan:
 
     def leases(self) -> tuple[str, ...]:
         """What no other run may take while the server lives: its port, and its GPUs by their UUID."""
-        taken = {word for command in self.commands for word in command.env.get(DEVICES, "").split(",")}
+        taken = {word for command in self.commands for word in named(command.env.get(DEVICES, ""))}
         gpus = [gpu.uuid for gpu in self.facts.host.gpus if gpu.is_one_of(taken) and not self.simulated]
         return (f"port-{self.target.port}", *(f"gpu-{uuid}" for uuid in gpus))
 
@@ -177,6 +177,8 @@ def _judged(request: Request, facts: Facts, hardware: Hardware, spread: Spread) 
 
 def _remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]:
     """What a person would want to know, and nobody would be stopped for."""
+    for key, others in request.folded.missed.items():
+        yield f"{key} is not there to be taken away; {choose(key.rpartition('.')[2], others)}"
     if facts.exposed and not request.engine.simulated:
         yield facts.exposed
     if facts.options is None and not (facts.located.faults or facts.launching or request.engine.simulated):

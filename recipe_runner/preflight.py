@@ -19,6 +19,7 @@ from recipe_runner.model.serving import Serving
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.weights import Problem
 
+DEVICES: Final = "CUDA_VISIBLE_DEVICES"
 OLDEST: Final = ">=0.20"  # whose flags and log lines we know
 Kind = Literal["launch", "host", "fit", "memory", "flags", "model"]
 
@@ -142,6 +143,10 @@ def _host(request: Request, facts: Facts) -> Iterator[Fault]:
         what = f"the driver {host.driver} is too old for this vLLM, which is built for CUDA {facts.cuda}"
         yield Fault("hardware", what, f"install driver {needed} or later, or a vLLM for an older CUDA")
     if facts.devices is not None and len(facts.devices) < world <= len(host.gpus):
+        if DEVICES in request.env:
+            what = f"{DEVICES} names {_devices(len(facts.devices))}, and {world} are needed"
+            yield Fault(request.folded.where(f"env.{DEVICES}"), what, "name more, or take less with parallelism")
+            return
         busy = [gpu for gpu in host.gpus if gpu.busy]
         told = ", ".join(f"GPU {gpu.id} by {gpu.whose()}" for gpu in busy) or "none"
         stop = CURE if any(facts.left & {*gpu.pids} for gpu in busy) else "wait for them"
@@ -157,6 +162,10 @@ def _host(request: Request, facts: Facts) -> Iterator[Fault]:
             stop = CURE if facts.left & {*gpu.pids} else "wait for it"
             do = f"{stop}, choose another with CUDA_VISIBLE_DEVICES, or lower serve.gpu_memory_utilization"
             yield Fault("hardware", what, do)
+
+
+def _devices(count: int) -> str:
+    return "1 device" if count == 1 else f"{count} devices"
 
 
 def _free(world: int) -> str:

@@ -39,7 +39,7 @@ class Record:
     interrupted: bool = False
     teardown: dict[str, Any] = field(default_factory=lambda: Teardown().as_dict())
     environment: dict[str, Any] = field(default_factory=dict)
-    unwritten: dict[str, str] = field(default_factory=dict)
+    unwritten: dict[str, Fault] = field(default_factory=dict)
     started: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     @classmethod
@@ -80,16 +80,15 @@ class Record:
         try:
             yield
         except (OSError, UnicodeError) as exc:
-            self.unwritten.setdefault(what, getattr(exc, "strerror", None) or str(exc))
+            why = one_line(getattr(exc, "strerror", None) or str(exc))
+            do = "make room there, or name another folder with report.folder=…"
+            loss = Fault("report.folder", f"{what} in {self.folder} cannot be written: {why}", do)
+            self.unwritten.setdefault(what, loss)
 
     @property
     def losses(self) -> list[Fault]:
         """What could not be written, and why."""
-        do = "make room there, or name another folder with report.folder=…"
-        return [
-            Fault("report.folder", f"{what} in {self.folder} cannot be written: {one_line(why)}", do)
-            for what, why in self.unwritten.items()
-        ]
+        return list(self.unwritten.values())
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -181,16 +180,22 @@ class Record:
         return {"predicted": self.plan.spread.chosen.memory.as_dict(), "logged": logged_memory(self.server_log)}
 
     def write(self) -> None:
-        """Write every report that was asked for."""
+        """Write every report that was asked for; a writer's bug is told, and the others still write."""
         self.event("end", verdict=self.verdict)
-        document = self.as_dict()
         for name, writer in self.plan.request.reports.items():
-            with self.writing(f"the {name} report"):
-                writer.write(document, self.folder)
+            document = self.as_dict()
+            try:
+                with self.writing(f"the {name} report"):
+                    writer.write(document, self.folder)
+            except Exception as exc:
+                outcome, trace = outcome_of(exc)
+                self.event("traceback", name=name, text=trace)
+                what = f"the {name} report cannot be written: {one_line(outcome.detail)}"
+                self.unwritten[name] = Fault("report.formats", what, "mend what writes it; see events.jsonl")
 
 
 def outcome_of(exc: Exception) -> tuple[Outcome, str]:
-    """What an exception in a check or benchmark comes to, and its traceback for the events."""
+    """What an exception in a plugin comes to, and its traceback for the events."""
     return Outcome("error", f"{type(exc).__name__}: {exc}"), traceback.format_exc()
 
 

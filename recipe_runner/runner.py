@@ -23,18 +23,31 @@ from recipe_runner.serving.server import POLL_S, Server
 WRITE_S: Final = 60.0  # for the writers of a report, which may be anybody's
 
 
-def run(plans: Sequence[Plan], screen: Screen, *, stay: bool = False) -> list[Record]:
-    """Run each plan; with `stay`, no benchmarks: the server stays up until it is interrupted or dies."""
+def run(plans: Sequence[Plan], screen: Screen, *, stay: bool = False) -> tuple[list[Record], list[Fault]]:
+    """Run each plan, and say what kept some from beginning.
+
+    With `stay` there are no benchmarks: the server stays up until it is interrupted or dies.
+
+    Raises:
+        RecipeError: none could begin.
+
+    """
     adopt_orphans()
     records: list[Record] = []
+    faults: dict[Fault, None] = {}  # each once: what several groups wait for is the same
     with Interrupts() as interrupts:
         for group in _groups(plans):
-            with _leased(group[0][0], group[0][1]):
-                records += (opened := [Record.open(plan, folder) for plan, folder in group])
-                _Group(opened, screen, interrupts, stay=stay).run()
+            try:
+                with _leased(group[0][0], group[0][1]):
+                    records += (opened := [Record.open(plan, folder) for plan, folder in group])
+                    _Group(opened, screen, interrupts, stay=stay).run()
+            except RecipeError as exc:
+                faults |= dict.fromkeys(exc.faults)
             if interrupts.count:
                 break
-    return sorted(records, key=lambda record: record.folder)
+    if not records:
+        raise RecipeError(*faults)
+    return sorted(records, key=lambda record: record.folder), list(faults)
 
 
 def _groups(plans: Sequence[Plan]) -> list[list[tuple[Plan, Path]]]:
@@ -152,7 +165,7 @@ class _Group:
             done = self.server.stop(self.timeouts.stop_s, lambda: self.interrupts.again or self._flood() is not None)
         last.interrupted |= self.interrupts.count > 0 and not self.stay
         for record in self.records:
-            record.torn_down(done)
+            record.torn_down(self.items.counted(done))
             with record.writing("the report"):
                 self.interrupts.watched(record.write, limit(WRITE_S, f"it took more than {WRITE_S:g} s"))
             self.screen.end(record)

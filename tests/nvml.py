@@ -10,20 +10,31 @@ class NVMLError(Exception):
     """No driver."""
 
 
+class NVMLLibraryMismatchError(Exception):
+    """A driver that is older than what it is asked."""
+
+
 def gpu(
     name: str = A100,
     memory_gib: float = 39.39,
     used_gib: float = 0.5,
     reserved_gib: float = 0.61,
     pids: tuple[int, ...] = (),
+    drawing: dict[int, float] | None = None,
+    lost: str = "",
 ) -> dict:
-    """One GPU, with the memory that is usable of it; each of `pids` holds a part of what is used."""
+    """One GPU, with the memory that is usable of it; each of `pids` holds a part of what is used.
+
+    `drawing` are the GiB of processes that draw; `lost` is why the driver does not describe it.
+    """
     return {
         "name": name,
         "memory_gib": memory_gib,
         "used_gib": used_gib,
         "reserved_gib": reserved_gib,
         "pids": pids,
+        "drawing": drawing or {},
+        "lost": lost,
     }
 
 
@@ -31,6 +42,7 @@ class Nvml:
     """The part of pynvml's interface that `facts` uses."""
 
     NVMLError = NVMLError
+    NVMLLibraryMismatchError = NVMLLibraryMismatchError
     nvmlMemory_v2 = 2
     NVML_P2P_CAPS_INDEX_NVLINK = 2
     NVML_P2P_STATUS_OK = 0
@@ -59,6 +71,9 @@ class Nvml:
         return len(self.gpus or ())
 
     def nvmlDeviceGetHandleByIndex(self, index: int) -> int:
+        gpus = self.gpus or []
+        if index >= len(gpus) or gpus[index]["lost"]:
+            raise NVMLError(gpus[index]["lost"] if index < len(gpus) else "Not Found")
         return index
 
     def nvmlDeviceGetMemoryInfo(self, handle: int, version: int) -> SimpleNamespace:
@@ -77,13 +92,17 @@ class Nvml:
         return str((self.gpus or [])[handle]["name"])
 
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> int:
-        return int(uuid[len("GPU-")])
+        return self.nvmlDeviceGetHandleByIndex(int(uuid[len("GPU-")]))
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
         gpu = (self.gpus or [])[handle]
         return [
             SimpleNamespace(pid=pid, usedGpuMemory=int(gpu["used_gib"] * GIB / len(gpu["pids"]))) for pid in gpu["pids"]
         ]
+
+    def nvmlDeviceGetGraphicsRunningProcesses(self, handle: int) -> list[SimpleNamespace]:
+        drawing = (self.gpus or [])[handle]["drawing"]
+        return [SimpleNamespace(pid=pid, usedGpuMemory=int(size_gib * GIB)) for pid, size_gib in drawing.items()]
 
     def nvmlDeviceGetP2PStatus(self, one: int, other: int, index: int) -> int:
         assert one != other

@@ -157,3 +157,19 @@ def test_python_m_recipe_runner_is_recipe_run(
         runpy.run_module("recipe_runner", run_name="__main__")
     assert (ended.value.code, capsys.readouterr().out) == (0, f"recipe-run {__version__}\n")
     assert "main" in runpy.run_module("recipe_runner.__main__", run_name="imported")
+
+
+@pytest.mark.parametrize("verb", ["plan", "run", "serve"])
+def test_a_recipe_s_name_alone_after_a_verb(verb: str, cli: Callable[..., Answer]) -> None:
+    refusal = ["recipe — internvl3 is not key=value; write recipe=internvl3"]
+    assert cli(verb, "hardware=a100x2", "internvl3").refusal == refusal
+
+
+@pytest.mark.parametrize("words", [["list"], ["--help"], ["plan", "recipe=internvl3", "hardware=a100x2"]])
+def test_a_disk_that_is_full_behind_stdout_is_no_bug(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "recipe_runner", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == "recipe-run: stdout — cannot be written: No space left on device; make room there\n"

@@ -115,7 +115,7 @@ def test_plans_ask_only_for_vllm_and_for_weights_that_are_named(nvml: Nvml, no_v
     assert (found.devices, found.port, found.to_fetch) == (None, None, None)
     (plan,) = prepare.plans(["recipe=mine", "hardware=a100x2"], [], sweep=False, launching=False)
     assert plan.warnings[0] == (
-        "there is no vllm command here; `pip install recipe-runner[vllm]` on a GPU host, "
+        "there is no vllm command here; `pip install vllm` on a GPU host, "
         "`recipe-run setup cpu` without one, or set engine.command"
     )
 

@@ -294,3 +294,10 @@ def test_the_shell_form_has_a_flag_on_each_line() -> None:
         "X=1 \\\n  Y=2 \\\n  vllm serve m \\\n  --a \\\n  --b 1 2"
     )
     assert shlex.split(Command("server", ("vllm", "--a"), {}).shell().replace("\\\n", "")) == ["vllm", "--a"]
+
+
+def test_a_removal_that_removes_nothing_is_said() -> None:
+    said = drawn("parallelism.tp=2", "serve.enforce_eager=true", "~serve.enforce_eagr", "~validation.x").warnings
+    there = "did you mean enforce_eager? There are: enforce_eager"
+    assert f"serve.enforce_eagr is not there to be taken away; {there}" in said
+    assert "validation.x is not there to be taken away; choose one of: none" in said

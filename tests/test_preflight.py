@@ -321,3 +321,24 @@ def test_what_an_earlier_run_left_is_stopped_by_doctor(nvml: Nvml, monkeypatch: 
     assert refused("hardware=a100x1")[0].endswith(
         f"{clean}, choose another with CUDA_VISIBLE_DEVICES, or lower serve.gpu_memory_utilization"
     )
+
+
+def test_fewer_devices_are_named_than_are_needed(nvml: Nvml) -> None:
+    nvml.has(gpu(), gpu())
+    assert refused("hardware=a100x2", "parallelism.tp=2", "env.CUDA_VISIBLE_DEVICES='0'") == [
+        "env.CUDA_VISIBLE_DEVICES — CUDA_VISIBLE_DEVICES names 1 device, and 2 are needed; "
+        "name more, or take less with parallelism"
+    ]
+
+
+def test_devices_may_be_named_with_spaces(nvml: Nvml) -> None:
+    nvml.has(gpu(), gpu())
+    words = [
+        "recipe=mine",
+        "engine.command=sh",
+        "hardware=a100x2",
+        "parallelism.tp=2",
+        "env.CUDA_VISIBLE_DEVICES='0, 1'",
+    ]
+    (plan,) = prepare.plans(words, [], sweep=False, launching=True)
+    assert [name for name in plan.leases() if name.startswith("gpu-")] == ["gpu-GPU-0a7b", "gpu-GPU-1a7b"]

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from recipe_runner.host import leases
 from recipe_runner.serving import server
-from tests.running import DOWN, SMALL, fake, run_here
+from tests.running import DOWN, SMALL, fake, free_port, run_here
 
 REPORT = [
     *("format", "verdict", "recipe", "hardware", "engine", "parallelism", "url", "started", "environment"),
@@ -140,3 +141,37 @@ def test_a_server_that_dies_is_the_error_of_every_point_that_is_left(tmp_path: P
     assert [report["verdict"] for report in reports] == ["error", "error"]
     assert [check["verdict"] for check in reports[1]["checks"]] == ["skipped", "skipped"]
     assert reports[1]["errors"] == reports[0]["errors"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_points_that_cannot_begin_do_not_lose_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    monkeypatch.setattr(leases, "FOLDER", tmp_path / "leases")
+    ports = [free_port() for _ in range(4)]
+    held = leases.lease([f"port-{port}" for port in ports[1:3]], "elsewhere")
+    assert isinstance(held, leases.Lease)
+    swept = f"serve.port={','.join(map(str, ports))}"
+    with held:
+        code, _ = run_here(tmp_path, "-m", *SMALL, "engine=sim", "benchmark=none", swept, *["--json"] * as_json)
+    out, err = capsys.readouterr()
+    assert code == 2
+    ran = [path.parent for path in sorted(tmp_path.glob("runs/sweeps/*/*/report.json"))]
+    assert [path.name for path in ran] == ["000", "003"]
+    if as_json:
+        assert [document["folder"] for document in json.loads(out)] == [str(path.relative_to(tmp_path)) for path in ran]
+    else:
+        assert [line.split()[0] for line in out.splitlines() if line.endswith(("/000", "/003"))] == ["passed", "passed"]
+    told = [line for line in err.splitlines() if line.startswith("recipe-run: leases — ")]
+    assert [line.split(" is leased by ")[0] for line in told] == [
+        f"recipe-run: leases — port {port}" for port in ports[1:3]
+    ]
+
+
+def test_where_no_point_can_begin_there_is_only_the_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").touch()
+    words = ("-m", *SMALL, "engine=sim", "serve.max_model_len=64,128", "report.folder=taken")
+    assert run_here(tmp_path, *words)[0] == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("recipe-run: report.folder — taken/sweeps/") == 2

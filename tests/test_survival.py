@@ -38,7 +38,7 @@ class Does(Check):
                         except OSError:
                             pass
             case "small files":
-                resource.setrlimit(resource.RLIMIT_FSIZE, (1, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+                resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
             case "remove":
                 shutil.rmtree(run)
             case "replace":

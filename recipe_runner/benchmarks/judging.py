@@ -1,12 +1,10 @@
 """A command that measures and saves its result as JSON: run it, and refuse what it did not measure."""
 
 import json
-import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
-from recipe_runner.api import Bench, Outcome, failed
+from recipe_runner.api import Bench, Outcome, failed, is_number
 
 METRICS: Final = (
     *("completed", "failed", "duration", "total_input_tokens", "total_output_tokens"),
@@ -20,7 +18,7 @@ def measured(command: str, argv: Sequence[str], name: str, bench: Bench, asked: 
     log, file = bench.folder / f"{name}.log", bench.folder / f"{name}.json"
     status = bench.run(argv, log)
     if status != 0:
-        return failed(f"`{command}` exited with {status}; see {log.name}: {_last_line(log)!r}")
+        return failed(f"`{command}` exited with {status}; see {log.name}: {bench.last_line(log)!r}")
     try:
         result = json.loads(file.read_text())
     except (OSError, ValueError) as exc:
@@ -32,7 +30,7 @@ def measured(command: str, argv: Sequence[str], name: str, bench: Bench, asked: 
 
 def judge(result: dict[str, Any], asked: int) -> Outcome:
     """Refuse a result that measured something else than was asked for."""
-    metrics = {key: result[key] for key in METRICS if _is_number(result.get(key))}
+    metrics = {key: result[key] for key in METRICS if is_number(result.get(key))}
     completed = int(metrics.get("completed", 0))
     if metrics.get("failed"):
         return Outcome("failed", f"{metrics['failed']:.0f} of {asked} requests failed", metrics)
@@ -42,12 +40,3 @@ def judge(result: dict[str, Any], asked: int) -> Outcome:
         return Outcome("failed", "no tokens were generated", metrics)
     rate, ttft = metrics.get("output_throughput", 0.0), metrics.get("median_ttft_ms", 0.0)
     return Outcome("measured", f"{completed} requests, {rate:.2f} tok/s out, median TTFT {ttft:.1f} ms", metrics)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-    return next((line[:300] for line in reversed(lines) if line and "nanobind" not in line), "")

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from recipe_runner.composition import added
+from recipe_runner.composition import added, library
 from recipe_runner.composition.layers import Layer
 from recipe_runner.composition.sources import lineage, register
 from recipe_runner.composition.space import Space
@@ -82,6 +82,8 @@ def points(words: list[str], space: Space, *, sweep: bool = False) -> tuple[list
 
 def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
     """Each assignment that one override stands for; a plain one stands for one."""
+    if "=" not in word and word in library.names(library.folders(space.config_dirs)):
+        raise RecipeError(Fault("recipe", f"{word} is not key=value", f"write recipe={word}"))
     override = _parse(word)
     key = override.key_or_group
     if override.package is not None:

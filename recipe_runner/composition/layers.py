@@ -48,10 +48,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Folded:
-    """What the layers come to, and the origin of each dotted key."""
+    """What the layers come to, the origin of each dotted key, and what was typed to be removed but is not there."""
 
     values: dict[str, Any]
     origins: dict[str, Origin]
+    missed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def where(self, key: str) -> str:
         """A dotted key as an error names it: with its file and line, if it has one."""
@@ -66,11 +67,12 @@ def fold(layers: Iterable[Layer]) -> Folded:
     """Lay the layers one over the other, in the order given."""
     result = Folded({}, {})
     for layer in layers:
-        _lay(layer, result.values, layer.values, "", result.origins)
+        _lay(layer, result.values, layer.values, "", result)
     return result
 
 
-def _lay(layer: Layer, below: dict[str, Any], above: Mapping[str, Any], at: str, origins: dict[str, Origin]) -> None:
+def _lay(layer: Layer, below: dict[str, Any], above: Mapping[str, Any], at: str, result: Folded) -> None:
+    origins = result.origins
     for key, value in above.items():
         here = f"{at}.{key}" if at else key
         old = below.get(key)
@@ -79,10 +81,12 @@ def _lay(layer: Layer, below: dict[str, Any], above: Mapping[str, Any], at: str,
                 _forget(origins, here)
                 below[key] = {}
                 origins[here] = layer.origin(here)
-            _lay(layer, below[key], value, here, origins)
+            _lay(layer, below[key], value, here, result)
             continue
         _forget(origins, here)
         if value is None:
+            if key not in below and layer.name == TYPED:
+                result.missed[here] = tuple(below)
             below.pop(key, None)
         else:
             below[key] = value

@@ -66,7 +66,7 @@ NAMES_PLACE: Final = re.compile(
     "_(?:PATH|DIR|BASE|ROOT|HOME|FOLDER|FILE|CACHE|ENDPOINT|SERVER|PROXY|URL|ADDRESS|ADDR|HOST|IPS?)$"
 )
 PLAIN: Final = re.compile(r"[\w.,:;=+^*-]*")  # a name or several: no path, no address with a scheme
-SWITCH: Final = re.compile(r"[0-9.]*|true|false|yes|no|on|off", re.I)
+SWITCH: Final = re.compile("[01]?|true|false|yes|no|on|off", re.I)
 
 BENCH_FLAGS: Final[Mapping[str, str]] = {
     "trust_remote_code": REMOTE,
@@ -168,7 +168,7 @@ def harmless_variable(name: str, value: str) -> bool:
     """Whether a variable of the environment is of a known family, and neither names code nor a place."""
     if not FAMILY.fullmatch(name) or NAMES_CODE.search(name):
         return False
-    return bool(SWITCH.fullmatch(value) or (PLAIN.fullmatch(value) and not NAMES_PLACE.search(name)))
+    return bool((SWITCH if NAMES_PLACE.search(name) else PLAIN).fullmatch(value))
 
 
 def _block(block: Mapping[str, Any]) -> Iterator[Finding]:

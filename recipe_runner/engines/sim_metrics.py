@@ -8,10 +8,6 @@ from typing import Any, Final
 
 KV_TOKENS: Final = 65_536
 BLOCK: Final = 16
-COUNTERS: Final = (
-    *("prompt_tokens", "generation_tokens", "num_preemptions"),
-    *("prefix_cache_queries", "prefix_cache_hits"),
-)
 ENDS: Final = ("stop", "length", "abort", "error")
 
 

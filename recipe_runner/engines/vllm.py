@@ -48,9 +48,7 @@ class Vllm(Engine):
         found = find("vllm")
         if found is not None:
             return ("vllm" if found == shutil.which("vllm") else found,), ()
-        do = (
-            "`pip install recipe-runner[vllm]` on a GPU host, `recipe-run setup cpu` without one, or set engine.command"
-        )
+        do = "`pip install vllm` on a GPU host, `recipe-run setup cpu` without one, or set engine.command"
         return ("vllm",), (Fault("engine.command", "there is no vllm command here", do),)
 
     def _given(self, words: list[str]) -> tuple[tuple[str, ...], tuple[Fault, ...]]:

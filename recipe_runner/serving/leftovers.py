@@ -10,7 +10,6 @@ import os
 import re
 import socket
 import stat
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -70,14 +69,15 @@ def rendezvous(log: Path) -> set[str]:
     return set()
 
 
-def abandoned(since: float) -> set[str]:
-    """Sockets as vLLM names them that came since then (seconds of the clock) and on which nobody listens.
+def abandoned(place: str, since: float) -> set[str]:
+    """Sockets in a folder, as vLLM names them, that came since then (the clock's time) and on which nobody listens.
 
     They are of processes that died before anybody looked at them. Asked twice: between its making and its first
     listener a socket refuses as well.
     """
-    folder = Path(tempfile.gettempdir())
-    found = {str(path) for path in folder.iterdir() if UUID.fullmatch(path.name) and _is_new(path, since)}
+    found: set[str] = set()
+    with contextlib.suppress(OSError):
+        found = {str(path) for path in Path(place).iterdir() if UUID.fullmatch(path.name) and _is_new(path, since)}
     refusing = {path for path in found if _refuses(path)}
     if refusing:
         time.sleep(ASK_AGAIN_S)

@@ -92,9 +92,7 @@ def _vllm(here: Host, personal: Mapping[str, Any], *, read_flags: bool) -> Itera
     where = " ".join([shutil.which(program[0]) or program[0], *program[1:]])
     detail = f"{version or 'of unknown version'}{built_for and f' for {built_for}'}, {where}"
     if here.gpus and built_for == "CPU":
-        yield Check(
-            "vLLM", "warning", detail, "to use the GPUs: `pip install recipe-runner[vllm]`, or engine.command=…"
-        )
+        yield Check("vLLM", "warning", detail, "to use the GPUs: `pip install vllm`, or engine.command=…")
     else:
         yield Check("vLLM", "ok", detail)
     yield Check("torch", "ok", torch or "of unknown version")

@@ -7,8 +7,8 @@ import sys
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.interrupts import Interrupts
-from recipe_runner.serialize import to_json
-from recipe_runner.verdict import worst
+from recipe_runner.serialize import one_line, to_json
+from recipe_runner.verdict import BAD_INPUT, worst
 
 SUMMARY = "launch the server, run the recipe's checks and benchmarks, judge, report, tear down (the default)"
 
@@ -45,16 +45,18 @@ def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
         plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True, trust=args.trust, tell=tell)
     from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without
 
-    records = runner.run(plans, console.Screen(), stay=stay)
+    records, faults = runner.run(plans, console.Screen(), stay=stay)
     documents = [record.as_dict() for record in records]
     with contextlib.suppress(OSError):
+        for fault in faults:
+            tell(f"recipe-run: {one_line(str(fault), most=4000)}")
         if args.json:
             print(to_json(documents if sweep else documents[0], indent=2))
         else:
             for document in documents:
                 console.closing(document)
     _let_go()
-    return worst(record.exit_code for record in records)
+    return worst([record.exit_code for record in records] + [BAD_INPUT] * bool(faults))
 
 
 def _let_go() -> None:

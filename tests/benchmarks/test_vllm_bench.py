@@ -7,6 +7,7 @@ import pytest
 from recipe_runner.api import Bench, Client, Target
 from recipe_runner.benchmarks.judging import METRICS
 from recipe_runner.benchmarks.vllm_bench import VllmBench
+from recipe_runner.serving.serverlog import last_line
 from tests.running import SMALL, fake, run_here
 
 HERE = Target("127.0.0.1", 8000, None, "org/model", "org/model", ("vllm",))
@@ -114,10 +115,16 @@ def test_what_it_printed_is_kept_for_its_owner(tmp_path: Path) -> None:
     assert log.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_it_said_last_is_told_without_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", "tokenizer")
+    _, folder = run_here(tmp_path, *SMALL, *fake("bench-exit"))
+    assert folder.details["load"] == "`vllm bench serve` exited with 5; see load.log: 'ValueError: no ***'"
+
+
 def test_a_command_that_says_nothing(tmp_path: Path) -> None:
     def run(argv: Sequence[str], log: Path) -> int:
         log.touch()
         return 9
 
-    outcome = bench().run("load", Bench(HERE, Client("http://127.0.0.1:1", "m", 1), tmp_path, run))
+    outcome = bench().run("load", Bench(HERE, Client("http://127.0.0.1:1", "m", 1), tmp_path, run, last_line))
     assert (outcome.verdict, outcome.detail) == ("failed", "`vllm bench serve` exited with 9; see load.log: ''")

@@ -67,3 +67,10 @@ def test_relative_paths_are_relative_to_the_file_of_their_origin() -> None:
     assert Origin("recipe", "/some/folder/r.yaml:12").folder == Path("/some/folder")
     assert Origin("preset", "/some/folder/r.yaml").folder == Path("/some/folder")
     assert Origin(TYPED, TYPED).folder == Path()
+
+
+def test_what_was_typed_to_be_removed_and_is_not_there_is_kept_in_mind() -> None:
+    typed = Layer(TYPED, {"a": {"x": None, "z": None}, "b": None, "c": {"y": None}}, TYPED)
+    folded = fold([layer("below", {"a": {"x": 1, "y": 2}, "b": 3}), typed])
+    assert folded.missed == {"a.z": ("y",), "c.y": ()}
+    assert fold([layer("below", {"a": 1}), layer("recipe", {"b": None})]).missed == {}

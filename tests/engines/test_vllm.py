@@ -58,7 +58,7 @@ def test_an_environment_that_was_set_up(nowhere: Path) -> None:
     [
         (
             {},
-            "engine.command — there is no vllm command here; `pip install recipe-runner[vllm]` on a GPU host, "
+            "engine.command — there is no vllm command here; `pip install vllm` on a GPU host, "
             "`recipe-run setup cpu` without one, or set engine.command",
         ),
         (

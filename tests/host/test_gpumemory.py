@@ -45,6 +45,34 @@ def test_what_others_took_meanwhile_is_not_ours(nvml: Nvml) -> None:
     assert after(nvml, gpu(used_gib=20, pids=(7, 101))) == 10 * 1024
 
 
+def test_what_draws_on_the_gpu_of_a_workstation_is_not_ours(nvml: Nvml) -> None:
+    """Xorg and browsers are in a list of their own."""
+    nvml.has(gpu(used_gib=mib(900), drawing={7: mib(500)}))
+    memory = GpuMemory([ONE])
+    nvml.has(gpu(used_gib=30, pids=(100,), drawing={7: mib(500)}))
+    memory.look(OURS)
+    nvml.has(gpu(used_gib=mib(1300), drawing={7: mib(600), 8: mib(300)}))
+    assert memory.left_mib(OURS) == 0
+
+
+def test_a_process_that_computes_and_draws_counts_once(nvml: Nvml) -> None:
+    nvml.has(gpu(used_gib=2, pids=(7,), drawing={7: 1}), gpu(used_gib=1, pids=(8,), drawing={8: 2}))
+    assert by_pid() == {7: 2048, 8: 2048}
+
+
+def test_a_driver_that_does_not_say_who_draws_says_who_computes(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int) -> None:
+        raise nvml.NVMLError("Not Supported")
+
+    monkeypatch.setattr(nvml, "nvmlDeviceGetGraphicsRunningProcesses", refuse)
+    nvml.has(gpu(used_gib=2, pids=(7,)))
+    assert by_pid() == {7: 2048}
+
+
+def test_that_another_gpu_is_lost_does_not_matter(nvml: Nvml) -> None:
+    assert after(nvml, gpu(used_gib=0.5), gpu(lost="GPU is lost")) == 512
+
+
 def test_others_that_were_there_before_or_went(nvml: Nvml) -> None:
     nvml.has(gpu(used_gib=10, pids=(7,)), gpu(used_gib=1))
     memory = GpuMemory([ONE, TWO])
@@ -92,6 +120,12 @@ def test_a_driver_that_says_no_memory_of_processes(nvml: Nvml, monkeypatch: pyte
         raise nvml.NVMLError("Not Supported")
 
     monkeypatch.setattr(nvml, "nvmlDeviceGetComputeRunningProcesses", refuse)
+    assert usage([ONE]) == {}
+
+    def too_old(handle: int) -> None:
+        raise nvml.NVMLLibraryMismatchError
+
+    monkeypatch.setattr(nvml, "nvmlDeviceGetComputeRunningProcesses", too_old)
     assert usage([ONE]) == {}
     assert nvml.open == 0
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,6 +122,47 @@ def test_devices_in_use_are_left_alone() -> None:
     others = [Gpu(str(i), f"GPU-{i}", A100, 39.39, hardware.BUSY_GIB - 0.1, "8.0") for i in (1, 2)]
     here = Host((busy, *others), "580", "a CPU", 4, 16.0, "Linux")
     assert hardware.idle(here) == ("1", "2")
+
+
+@pytest.mark.parametrize(("visible", "ids"), [(None, ["0", "2"]), ("1,2", ["2"]), ("1", []), ("0", ["0"])])
+def test_a_gpu_that_the_driver_lost_is_left_out_and_told(
+    visible: str | None, ids: list[str], nvml: Nvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml.has(gpu(), gpu(lost="GPU is lost"), gpu())
+    if visible:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    here = ask_host()
+    assert [found.id for found in here.gpus] == ids
+    told = "GPU 1 — the driver does not describe it: GPU is lost; `nvidia-smi` says more, a restart may help"
+    assert [str(fault) for fault in here.lost] == [told]
+    assert nvml.open == 0
+
+
+def test_a_gpu_that_says_nothing_of_its_memory_is_left_out(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(handle: int, version: int | None = None) -> None:
+        raise nvml.NVMLError("Not Supported")
+
+    nvml.has(gpu())
+    monkeypatch.setattr(nvml, "nvmlDeviceGetMemoryInfo", refuse)
+    here = ask_host()
+    assert (here.gpus, [fault.what for fault in here.lost]) == ((), ["the driver does not describe it: Not Supported"])
+
+
+def test_a_driver_that_is_too_old_to_say_what_it_reserves(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_version(handle: int, version: int | None = None) -> SimpleNamespace:
+        if version is not None:
+            raise nvml.NVMLError("Function Not Found")
+        return SimpleNamespace(total=40 << 30, used=1 << 30)
+
+    def too_old(handle: int) -> None:
+        raise nvml.NVMLLibraryMismatchError
+
+    nvml.has(gpu())
+    monkeypatch.setattr(nvml, "nvmlDeviceGetMemoryInfo", first_version)
+    monkeypatch.setattr(nvml, "nvmlDeviceGetComputeRunningProcesses", too_old)
+    here = ask_host()
+    assert [(found.memory_gib, found.used_gib, found.users) for found in here.gpus] == [(40.0, 1.0, ())]
+    assert here.lost == ()
 
 
 @pytest.mark.parametrize("file", sorted(RECORDED.glob("*.json")), ids=lambda file: file.stem)

@@ -15,7 +15,7 @@ import pytest
 
 from recipe_runner import paths
 from recipe_runner.host import orphans
-from recipe_runner.host.orphans import Orphan, Trace, of, survey
+from recipe_runner.host.orphans import Orphan, Trace, survey
 from tests.nvml import Nvml, gpu
 from tests.running import until
 
@@ -111,8 +111,6 @@ def test_it_is_named_stopped_and_its_files_go(leave: Callable[..., Left], place:
     left = leave()
     (orphan,) = survey()
     assert [process.pid for process in orphan.processes] == [left.process.pid]
-    assert str(of(1, left.process.pid)) == str(orphan)
-    assert of(1) is None
     size = f"{left.process.memory_info().rss / (1 << 30):.1f} GiB"
     assert orphan.told() == f"a server of an earlier run is left: pid {left.process.pid}, python, {size}, run run"
     assert left.alive

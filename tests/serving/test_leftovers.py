@@ -75,7 +75,6 @@ def test_shared_memory_is_removed_once_nobody_has_it_mapped(segment: Path) -> No
 
 def test_a_socket_that_was_never_looked_at_is_found_by_its_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not one that is listened to, nor one that somebody is just making, nor a file, nor what has another name."""
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(place))
     listening, dead, starting, file = (f"{digit * 8}-aaaa-4aaa-8aaa-aaaaaaaaaaaa" for digit in "0123")
     sockets = {name: socket.socket(socket.AF_UNIX) for name in (listening, dead, starting, "other")}
     since = time.time() - 1
@@ -86,8 +85,9 @@ def test_a_socket_that_was_never_looked_at_is_found_by_its_name(place: Path, mon
     sockets["other"].close()
     (place / file).write_text("")
     monkeypatch.setattr(time, "sleep", lambda seconds: sockets[starting].listen())
-    assert abandoned(since) == {f"{place}/{dead}"}
-    assert abandoned(time.time() + 60) == set()
+    assert abandoned(str(place), since) == {f"{place}/{dead}"}
+    assert abandoned(str(place), time.time() + 60) == set()
+    assert abandoned(f"{place}/none", since) == set()
     for name in (listening, starting):
         sockets[name].close()
 

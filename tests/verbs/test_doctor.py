@@ -27,7 +27,7 @@ from recipe_runner.verbs import doctor
 from tests.nvml import A100, GIB, Nvml, NVMLError, gpu
 
 SECRET = "hf_abcdefghijklmnopqrstuvwxyz"
-NO_VLLM = "`pip install recipe-runner[vllm]` on a GPU host, `recipe-run setup cpu` without one, or set engine.command"
+NO_VLLM = "`pip install vllm` on a GPU host, `recipe-run setup cpu` without one, or set engine.command"
 
 
 class Busy(Nvml):
@@ -192,6 +192,13 @@ def test_gpus_and_who_uses_them(driver: Callable[..., Busy]) -> None:
     assert fake.open == 0, "NVML was not shut down"
 
 
+def test_a_gpu_that_is_lost(driver: Callable[..., Busy]) -> None:
+    driver(gpu(), gpu(lost="GPU is lost"))
+    assert said("GPU 0")[0] == "ok"
+    do = "`nvidia-smi` says more, a restart may help"
+    assert said("GPU 1") == ("problem", "the driver does not describe it: GPU is lost", do)
+
+
 def test_gpus_that_are_hidden(driver: Callable[..., Busy], monkeypatch: pytest.MonkeyPatch) -> None:
     driver(gpu(), gpu())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1a7b")
@@ -287,7 +294,7 @@ def test_vllm_for_cpu(driver: Callable[..., Busy], nvml: Nvml) -> None:
     )
     assert found["CPU environment"][1:] == ("ok", str(script.parent.parent), "")
     driver(gpu())
-    do = "to use the GPUs: `pip install recipe-runner[vllm]`, or engine.command=…"
+    do = "to use the GPUs: `pip install vllm`, or engine.command=…"
     assert said("vLLM") == ("warning", f"0.32.0+cpu for CPU, {script}", do)
 
 

@@ -77,7 +77,7 @@ def test_the_page_word_for_word(recipe: Callable[..., Path], cli: Callable[..., 
     assert cli("plan", "recipe=mine", ON, "serve.z=false").page == (
         "# mine on a100x2 (2 × A100-SXM4-40GB)\n"
         "# Mine\n"
-        "# note: there is no vllm command here; `pip install recipe-runner[vllm]` on a GPU host, "
+        "# note: there is no vllm command here; `pip install vllm` on a GPU host, "
         "`recipe-run setup cpu` without one, or set engine.command\n"
         "# note: the profile says 2 × A100-SXM4-40GB, this host has no NVIDIA GPU: a run here would be refused\n"
         "# note: only 1 of 2 devices would be used; parallelism.dp=2 takes 2\n"

@@ -30,7 +30,7 @@ def nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 def test_without_vllm_the_refusal_says_how_to_install_it(verb: str, cli: Callable[..., Answer], nvml: Nvml) -> None:
     nvml.has(gpu(), gpu())
     assert cli(verb, "recipe=internvl3", "hardware=a100x2", "serve.port=0", WEIGHTS).refusal == [
-        "engine.command — there is no vllm command here; `pip install recipe-runner[vllm]` on a GPU host, "
+        "engine.command — there is no vllm command here; `pip install vllm` on a GPU host, "
         "`recipe-run setup cpu` without one, or set engine.command"
     ]
     assert cli(verb, "recipe=internvl3-tiny", "hardware=cpu", "serve.port=0").refusal == [

