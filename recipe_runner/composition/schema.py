@@ -65,7 +65,7 @@ class Hardware(Section):
     accelerator: str | None = None
     count: int | None = Field(default=None, ge=1, le=1024)
     nodes: Literal[1] = 1
-    memory_gib: float | None = Field(default=None, gt=0)
+    memory_gib: float | None = Field(default=None, gt=0, le=1_000_000)
     compute_capability: str | None = None
     interconnect: str | None = None
     nvml_names: list[str] = []
