@@ -13,6 +13,7 @@ from typing import Any, Final
 from recipe_runner.api import Outcome
 from recipe_runner.errors import Fault, RecipeError, ServerError
 from recipe_runner.host.environment import describe
+from recipe_runner.paths import PACKAGE
 from recipe_runner.plan import Plan
 from recipe_runner.serialize import one_line, to_json, write_json
 from recipe_runner.serving.diagnosis import Diagnosis, diagnose
@@ -195,8 +196,15 @@ class Record:
 
 
 def outcome_of(exc: Exception) -> tuple[Outcome, str]:
-    """What an exception in a plugin comes to, and its traceback for the events."""
-    return Outcome("error", f"{type(exc).__name__}: {exc}"), traceback.format_exc()
+    """What an exception in a plugin comes to, with the last line of the plugin in it; its traceback for the events."""
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(exc.__traceback__)]
+    python = Path(traceback.__file__).parent
+    theirs = [
+        f" ({file.name}:{line})"
+        for file, line in frames
+        if file.is_file() and PACKAGE not in file.parents and file.parent != python
+    ]
+    return Outcome("error", f"{type(exc).__name__}: {exc}{''.join(theirs[-1:])}"), traceback.format_exc()
 
 
 def run_folder(plan: Plan) -> Path:

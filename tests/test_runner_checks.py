@@ -71,7 +71,7 @@ def test_a_check_that_raises_is_an_error_and_the_others_still_run(
     assert folder.report["verdict"] == "error"
     assert folder.report["errors"] == []
     assert folder.verdicts == {"capital": "error", "another": "passed"}
-    assert folder.details["capital"] == "ValueError: two\\nlines \\ud83d"
+    assert folder.details["capital"] == "ValueError: two\\nlines \\ud83d (own_checks.py:11)"
     (trace,) = [event for event in folder.events if event["event"] == "traceback"]
     assert trace["name"] == "capital"
     assert trace["text"].startswith("Traceback (most recent call last):\n")

@@ -99,7 +99,7 @@ def test_an_outcome_that_is_none_is_the_error_of_its_check_only(
     code, folder = own(f"+validation.mine={{{block}}}", "+validation.last={uses: models}")
     assert code == 70
     assert folder.verdicts == {"capital": "passed", "another": "passed", "mine": "error", "last": "passed"}
-    assert folder.details["mine"] == f"TypeError: {detail}"
+    assert re.fullmatch(re.escape(f"TypeError: {detail}") + r"( \(own_plugins\.py:\d+\))?", folder.details["mine"])
     (trace,) = [event for event in folder.events if event["event"] == "traceback"]
     assert trace["name"] == "mine"
     assert ("own_plugins.py" in trace["text"]) == ("Says" in block)
@@ -117,7 +117,8 @@ def test_a_metric_that_is_no_number_is_the_error_of_its_benchmark_only(
     code, folder = own(bad, good)
     assert code == 70
     assert (folder.verdicts["a"], folder.verdicts["b"]) == ("error", "measured")
-    assert folder.details["a"] == f"TypeError: the metric 'figure' is {said}, not a finite number by a name"
+    told = f"TypeError: the metric 'figure' is {said}, not a finite number by a name"
+    assert re.fullmatch(re.escape(told) + r" \(own_plugins\.py:\d+\)", folder.details["a"])
     assert [item["metrics"] for item in folder.report["benchmarks"]] == [{}, {"figure": 1.5}]
 
 
@@ -127,7 +128,7 @@ def test_a_report_writer_that_raises_keeps_no_other_from_writing(
     code, folder = own("report.formats=['own_plugins:Broken', json]")
     assert code == 0
     told = (
-        "report.formats — the own_plugins:Broken report cannot be written: KeyError: 'no\\nsuch'; "
+        "report.formats — the own_plugins:Broken report cannot be written: KeyError: 'no\\nsuch' (own_plugins.py:53); "
         "mend what writes it; see events.jsonl"
     )
     assert folder.report["verdict"] == "passed"

@@ -79,7 +79,7 @@ def leases() -> Check:
     if lost := [lease for lease in found if lease.state == "outlived"]:
         detail = ", ".join(f"{lease.holder.name} outlived pid {lease.holder.pid}" for lease in lost)
         return Check("leases", "warning", detail, f"end what holds it: `fuser -v {lost[0].file}`")
-    held = [str(lease.holder) if lease.state == "held" else f"{lease.holder.name} is free again" for lease in found]
+    held = [str(lease.holder) for lease in found if lease.state == "held"]
     return Check("leases", "ok", "; ".join(held) or "none")
 
 

@@ -1,8 +1,11 @@
 """`list`: what there is. Reads files and entry points; composes nothing."""
 
 import argparse
+import ast
+import contextlib
+import importlib.util
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +59,18 @@ def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
     else:
         for point in sorted(entry_points(group=f"recipe_runner.{what}"), key=lambda point: point.name):
             source = point.dist.name if point.dist else ""
-            yield {"name": point.name, "summary": f"{point.value} ({source})", "source": source}
+            yield {"name": point.name, "summary": _docstring(point), "source": source}
+
+
+def _docstring(point: EntryPoint) -> str:
+    """The first line of a plugin's docstring, from its text: a plugin is loaded only when a recipe names it."""
+    with contextlib.suppress(Exception):  # of a package that somebody else wrote
+        spec = importlib.util.find_spec(point.module)
+        tree = ast.parse(Path(str(spec and spec.origin)).read_text(encoding="utf-8"))
+        classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+        if text := ast.get_docstring(classes[point.attr]):
+            return one_line(text.partition("\n")[0])
+    return point.value
 
 
 def _summary(file: Path) -> str:

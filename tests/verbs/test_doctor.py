@@ -232,7 +232,7 @@ def test_leases(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         assert said("leases") == ("ok", told, "")
     file = tmp_path / "leases" / "gpu-GPU-1"
     file.write_text('{"pid": 4194999, "user": "bob", "run": "runs/b"}')
-    assert said("leases") == ("ok", "gpu-GPU-1 is free again", "")
+    assert said("leases") == ("ok", "none", "")
     lost = Found(Holder("gpu-GPU-1", 12, "bob"), "outlived", file)
     monkeypatch.setattr(leases, "survey", lambda: iter([lost]))
     assert said("leases") == ("warning", "gpu-GPU-1 outlived pid 12", f"end what holds it: `fuser -v {file}`")
