@@ -17,14 +17,15 @@ test: .venv/dev  ## every test, those on real vLLM too
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	tools/browser.sh
 	$(BIN)/recipe-run setup cpu
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST)
 
-check: .venv/dev  ## style, types, docs, and the tests that need no vLLM: about three minutes
+check: .venv/dev  ## style, types, docs, and the tests that need no vLLM and no browser: about three minutes
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not real" $(PYTEST)
+	$(BIN)/python -m pytest -m "not real and not browser" $(PYTEST)
 
 fix: .venv/dev  ## mend what can be mended
 	$(BIN)/ruff check --fix

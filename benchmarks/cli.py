@@ -15,12 +15,18 @@ import tempfile
 import time
 from pathlib import Path
 
+SWEEP = ("recipe=internvl3", "hardware=a100x2", "--json")
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "recipe-run --help": ["-m", "recipe_runner", "--help"],
     "recipe-run --version": ["-m", "recipe_runner", "--version"],
     "recipe-run list": ["-m", "recipe_runner", "list"],
     "recipe-run plan": ["-m", "recipe_runner", "plan", "recipe=internvl3", "hardware=a100x2"],
+    "plan 1,000 points": ["-m", "recipe_runner", "plan", "-m", *SWEEP, "benchmark.guide.max_concurrency=range(1,1001)"],
+    "plan 2 × 500 points": [
+        *("-m", "recipe_runner", "plan", "-m", *SWEEP, "benchmark.guide.max_concurrency=range(1,501)"),
+        "parallelism.tp=1,2",
+    ],
 }
 REFUSALS = {
     "a typo": ["recipe=internvl4", "hardware=a100x2"],

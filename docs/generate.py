@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from generate_evidence import recorded, sites
 from generate_reference import HOSTS_OWN, cell, code, diagnosis, hardware, plugins, profiles
 from pydantic import BaseModel
 
@@ -76,6 +77,15 @@ def on_config(config: Any) -> Any:
         if "Recipes" in section:
             section["Recipes"] += [{name: f"recipes/{name}.md"} for name in _recipes()]
     return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """As a mkdocs hook: put the recorded runs on the site, where the recipes' pages link to them."""
+    from mkdocs.structure.files import File
+
+    for place, file in sites(ROOT / "recipes").items():
+        files.append(File.generated(config, place, abs_src_path=str(file)))
+    return files
 
 
 def stale() -> dict[Path, str | None]:
@@ -141,6 +151,7 @@ def _recipe(name: str, file: Path) -> Iterator[str]:
     yield from _checks(request)
     yield from _benchmarks(next((offer.plan for offer in offers if offer.plan), None))
     yield from _expected(request)
+    yield from recorded(file)
     yield from _hardware(name, offers)
     yield f"## The recipe\n\n`recipes/{file.name}`:\n"
     yield f"```yaml\n{file.read_text(encoding='utf-8').strip()}\n```"

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from recipe_runner.client import Answer as Answer
 from recipe_runner.client import Client as Client
@@ -35,6 +35,10 @@ Verdict = Literal["passed", "failed", "inconclusive", "measured", "skipped", "er
 class Outcome:
     """What a check or a benchmark came to: a verdict, one line that says why, and metrics by name.
 
+    A benchmark may add `samples`, every single value by what was measured (`ttft_ms`), for distributions; `curve`,
+    metrics at several loads, each point with its `load`; and `span`, when its first request began and its last one
+    ended by `time.perf_counter` of this machine.
+
     Raises:
         TypeError: it is something else, which no report could tell.
 
@@ -43,17 +47,24 @@ class Outcome:
     verdict: Verdict
     detail: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
+    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    curve: Sequence[Mapping[str, float]] = ()
+    span: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.verdict not in get_args(Verdict):
             raise TypeError(f"the verdict is {self.verdict!r}, not one of {', '.join(get_args(Verdict))}")
         if not isinstance(self.detail, str):
             raise TypeError(f"the detail is {self.detail!r}, not a text")
-        if not isinstance(self.metrics, Mapping):
-            raise TypeError(f"the metrics are {self.metrics!r}, not numbers by name")
-        for name, value in self.metrics.items():
-            if not (isinstance(name, str) and is_number(value)):
-                raise TypeError(f"the metric {name!r} is {value!r}, not a finite number by a name")
+        for metrics in (self.metrics, *self.curve):
+            if not isinstance(metrics, Mapping):
+                raise TypeError(f"the metrics are {metrics!r}, not numbers by name")
+            for name, value in metrics.items():
+                if not (isinstance(name, str) and is_number(value)):
+                    raise TypeError(f"the metric {name!r} is {value!r}, not a finite number by a name")
+        for name, values in self.samples.items():
+            if not all(map(is_number, values)):
+                raise TypeError(f"the samples of {name} are not all finite numbers")
 
 
 def is_number(value: Any) -> bool:
@@ -77,6 +88,7 @@ class Plugin(BaseModel):
     """A block of YAML with `uses:`; unknown fields and wrong types are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    needs: ClassVar[tuple[str, ...]] = ()  # modules that come with the extra `analysis`
 
     uses: str
 
@@ -100,7 +112,12 @@ Asset = Annotated[str, AfterValidator(_asset)]
 
 
 class Check(Plugin):
-    """Asks the server something and judges the answer."""
+    """Asks the server something and judges the answer.
+
+    One that judges what the model says is skipped where the weights are not real; `judges_content` says if it does.
+    """
+
+    judges_content: ClassVar[bool] = True
 
     def run(self, server: Client) -> Outcome:
         """Judge; an exception is reported as `error`, and never stops the other checks."""
@@ -127,7 +144,8 @@ class Bench:
     """What a running benchmark has: the target, a folder for its files, and a way to run a command.
 
     `run(argv, log)` returns the exit status; it ends the command when the server dies or the run is interrupted.
-    `last_line(log)` is what the command said last, fit to be shown: without secrets.
+    `last_line(log)` is what the command said last, fit to be shown: without secrets. `fresh_seed(seed)` is one whose
+    prompts this server has not seen yet: the given one first, others later.
     """
 
     target: Target
@@ -135,10 +153,23 @@ class Bench:
     folder: Path
     run: Callable[[Sequence[str], Path], int]
     last_line: Callable[[Path], str]
+    fresh_seed: Callable[[int], int]
 
 
 class Benchmark(Plugin):
-    """Measures the server."""
+    """Measures the server; `repeat` times, or as often as its verdict takes."""
+
+    metrics: ClassVar[tuple[str, ...]] = ()  # the names of those that it gives, where they are known beforehand
+
+    repeat: int | None = Field(default=None, ge=1, le=1000)
+
+    def unmeasured(self) -> int:
+        """How many requests it makes of the server without counting them: tests and warm-ups."""
+        return 0
+
+    def shared_prefix(self) -> float | None:
+        """The share of prompt tokens that its own prompts have in common by design; None where that is not known."""
+        return None
 
     def argv(self, target: Target) -> tuple[str, ...]:  # noqa: ARG002 — for those that override it
         """The command line that a person could type instead; empty where there is none."""
@@ -181,3 +212,7 @@ class Report(Plugin):
 
     def write(self, report: Mapping[str, Any], folder: Path) -> Path:
         raise NotImplementedError
+
+    def write_sweep(self, sweep: Mapping[str, Any], folder: Path) -> Path | None:  # noqa: ARG002
+        """Write what the points of a sweep come to together; None where this writer has nothing to say of that."""
+        return None

@@ -7,13 +7,13 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
 from recipe_runner.errors import Fault, Interrupted, RecipeError, choose
 
-VERBS: Final = ("run", "plan", "serve", "list", "show", "setup", "doctor")
+VERBS: Final = ("run", "plan", "serve", "list", "show", "setup", "doctor", "compare", "record", "validate")
 TAKES_OVERRIDES: Final = ("run", "plan", "serve", "show")
 
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         from recipe_runner import completion
 
-        completion.complete(parser("run"), VERBS)
+        completion.complete(VERBS, parser, names)
     code = 0
     try:
         try:
@@ -123,7 +123,7 @@ def parser(verb: str) -> argparse.ArgumentParser:
     )
     module.add_arguments(made)
     made.add_argument("--json", action="store_true", help="one JSON document on stdout, errors too")
-    if verb in (*TAKES_OVERRIDES, "list"):
+    if verb in (*TAKES_OVERRIDES, "list", "validate"):
         made.add_argument(
             "--config-dir",
             action="append",
@@ -135,6 +135,12 @@ def parser(verb: str) -> argparse.ArgumentParser:
     if verb in TAKES_OVERRIDES:
         made.add_argument("overrides", nargs="*", metavar="key=value", help="choices and values, see below")
     return made
+
+
+def names(verb: str) -> Iterable[str]:
+    """What a word after the verb can be, where it is a name; for completion."""
+    module = importlib.import_module(f"recipe_runner.verbs.{verb}")
+    return module.names() if hasattr(module, "names") else ()
 
 
 def _tell(error: RecipeError, *, as_json: bool) -> None:

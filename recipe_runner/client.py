@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from recipe_runner.serialize import one_line
 from recipe_runner.serving.wire import AnswerError as AnswerError
-from recipe_runner.serving.wire import Fuse, Text, document, joined, refused, slow
+from recipe_runner.serving.wire import Fuse, Text, document, joined, page, refused, slow
 
 if TYPE_CHECKING:
     import httpx  # 0.2 s, so it is imported only where a client is made
@@ -92,6 +92,11 @@ class Client:
             return one_line(str(self._json("/version")["version"]), 100)
         except (AnswerError, TypeError, KeyError):
             return None
+
+    def metrics(self) -> str:
+        """The page `/metrics`: what the server counted, as Prometheus reads it."""
+        with self._asked("GET", "/metrics", self.timeout_s) as (response, _):
+            return page("/metrics", response)
 
     def complete(self, prompt: str, **parameters: Any) -> Answer:
         """`/v1/completions`: the text that follows a prompt."""

@@ -14,10 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from recipe_runner.api import Outcome
+from recipe_runner.figures.points import BEST, columns
 from recipe_runner.model.serving import GIB
 from recipe_runner.paths import short
 from recipe_runner.plan import Plan
 from recipe_runner.report import Record
+from recipe_runner.serialize import one_line
 from recipe_runner.serving.serverlog import last_line
 
 COLOURS: Final = {
@@ -25,8 +27,10 @@ COLOURS: Final = {
     **dict.fromkeys(("failed", "error", "interrupted"), "red"),
     **dict.fromkeys(("inconclusive", "skipped"), "yellow"),
 }
+WIDEST: Final = 10_000
 KINDS: Final = ("checks", "benchmarks")
-TIMES: Final = {"mean": "Mean", "median": "Median", "p99": "P99"}
+SAID: Final = {"ready": "waiting until it is ready"}  # of phases whose name alone would say something else
+TIMES: Final = {"mean": "Mean", "median": "Median", "p95": "P95", "p99": "P99"}
 SECTIONS: Final = (  # the lines and their order in the closing table of `vllm bench serve`
     {
         "completed": "Successful requests",
@@ -44,6 +48,10 @@ SECTIONS: Final = (  # the lines and their order in the closing table of `vllm b
         {f"{stat}_{of}_ms": f"{word} {of.upper()} (ms)" for stat, word in TIMES.items()}
         for of in ("ttft", "tpot", "itl")
     ),
+    {
+        "slo_max_concurrency": "Largest concurrency that meets the SLO",
+        "slo_request_rate": "Largest rate that meets the SLO (req/s)",
+    },
 )
 
 
@@ -88,6 +96,8 @@ class Screen:
         if self.console.file.isatty() and not self.console.is_dumb_terminal and self._live is None:
             self._live = Live(get_renderable=self._view, console=self.console, refresh_per_second=8, transient=True)
             self._live.start()
+        if plan.place:
+            self._say(Text(one_line(str(plan.place)), style="bold"))
         simulated = " (simulated)" if plan.simulated else ""
         place = plan.url if plan.attached else plan.request.hardware_name
         self._say(Text.assemble((plan.request.recipe, "bold"), f" on {place}{simulated}, into {short(folder)}"))
@@ -101,13 +111,13 @@ class Screen:
     def phase(self, name: str) -> None:
         self._phase, self._doing, self._phase_start = name, "", time.monotonic()
         if self._live is None:
-            self._say(f"{self._elapsed()}  {name}")
+            self._say(f"{self._elapsed()}  {SAID.get(name, name)}")
 
     def doing(self, name: str) -> None:
         self._doing = name
 
     def item(self, name: str, outcome: Outcome) -> None:
-        line = Text.assemble(self._elapsed(), "  ", (f"{outcome.verdict:<12}", COLOURS[outcome.verdict]), f"{name}  ")
+        line = Text.assemble(self._elapsed(), "  ", (f"{outcome.verdict:<11} ", COLOURS[outcome.verdict]), f"{name}  ")
         self._say(line.append(outcome.detail, style="dim"))
 
     def fetched(self, done: int, total: int) -> None:
@@ -135,7 +145,7 @@ class Screen:
             self._live = None
 
     def _view(self) -> RenderableType:
-        what = f"{self._phase} {self._doing}".strip()
+        what = f"{SAID.get(self._phase, self._phase)} {self._doing}".strip()
         seconds = time.monotonic() - self._phase_start
         limit = f" of at most {self._ready_s:.0f} s" if self._phase == "ready" else ""
         head = Spinner("dots", Text(f"{what}  {seconds:.0f} s{limit}  (all: {time.monotonic() - self._start:.0f} s)"))
@@ -149,6 +159,19 @@ class Screen:
         return f"{time.monotonic() - self._start:7.1f} s"
 
 
+def summary(sweep: Mapping[str, Any], stream: IO[str] | None = None) -> None:
+    """What a sweep came to, on stdout: a line for each point, and the points beside each other."""
+    console = _console(stream or sys.stdout)
+    for point in sweep["points"]:
+        if point["report"]:
+            console.print(_verdict(point["report"]))
+    found = dict(columns(sweep))
+    table = Table(*found, caption=f"{BEST} best", caption_justify="left")
+    for row in zip(*found.values(), strict=True):
+        table.add_row(*row)
+    _whole(console, table)
+
+
 def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
     """The result of a run, on stdout: its figures beside those that were reported, its items, its verdict.
 
@@ -157,11 +180,16 @@ def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
     console = _console(stream or sys.stdout)
     for benchmark in document["benchmarks"]:
         if benchmark["metrics"]:
-            console.print(figures(benchmark, document["expected"].get(benchmark["name"])))
+            _whole(console, figures(benchmark, document["expected"]))
     for kind in KINDS:
         for item in document[kind] if not console.file.isatty() else ():
             verdict = Text(f"{item['verdict']:<12}", style=COLOURS[item["verdict"]])
             console.print(verdict.append(f" {item['name']}", style="default"), Text(item["detail"], style="dim"))
+    console.print(_verdict(document))
+
+
+def _verdict(document: Mapping[str, Any]) -> Text:
+    """What a run came to, on one line."""
     verdict = Text(document["verdict"], style=f"bold {COLOURS[document['verdict']]}")
     simulated = " (simulated)" if document.get("simulated") else ""
     left = document["teardown"]["processes_left"]
@@ -169,24 +197,45 @@ def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
     judged = any(item["verdict"] not in ("measured", "skipped") for kind in KINDS for item in document[kind])
     nothing = "" if judged or document["verdict"] != "inconclusive" else "; nothing was judged"
     seconds = sum(phase["seconds"] for phase in document["phases"])
-    verdict.append(f"{simulated} in {seconds:.1f} s{nothing}; {left} processes left{busy}; {short(document['folder'])}")
-    console.print(verdict)
+    told = f"{simulated} in {seconds:.1f} s{nothing}; {left} processes left{busy}; {short(document['folder'])}"
+    return verdict.append(told)
 
 
-def figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -> Table:
-    """One benchmark's metrics, as vLLM's closing table groups them; `reported` is the recipe's `expected:`."""
+def _whole(console: Console, table: Table) -> None:
+    """Print a table as wide as it is: one that a screen cannot show whole is whole in a file."""
+    console.width = WIDEST
+    console.width = console.measure(table).maximum
+    console.print(table)
+
+
+def figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any]) -> Table:
+    """One benchmark's metrics, as vLLM's closing table groups them, beside what the recipe's `expected:` has.
+
+    A limit, and whether it was kept, stand beside the figures that gate.
+    """
     table = Table(title=f"{benchmark['name']}", title_justify="left", min_width=50)
     table.add_column("metric")
     table.add_column("measured", justify="right")
-    if expected:
-        table.add_column("reported", justify="right")
-    for section in SECTIONS:
+    metrics, noise, rows = benchmark["metrics"], benchmark["noise"], benchmark["figures"]
+    known = {name for section in SECTIONS for name in section}
+    asked = {row["metric"] for row in rows} if known & {*metrics} else {*metrics}
+    if noise:
+        table.add_column("±", justify="right")
+    sources = list(dict.fromkeys(row["expected"] for row in rows))
+    for source in sources:
+        table.add_column("reported" if len(sources) == 1 else source, justify="right")
+    if gated := any(row["verdict"] for row in rows):
+        table.add_column("limit")
+    for section in (*SECTIONS, {name: name for name in metrics if name in asked and name not in known}):
         table.add_section()
-        for name in (name for name in section if name in benchmark["metrics"]):
-            reported = [_number(expected["metrics"][name]["value"])] if expected and name in expected["metrics"] else []
-            table.add_row(section[name], _number(benchmark["metrics"][name]), *reported)
-    if expected:
-        table.caption = f"reported: {expected['hardware']}; {expected['source']}"
+        for name in (name for name in section if name in metrics):
+            said = {row["expected"]: row for row in rows if row["metric"] == name}
+            cells = [f"{noise[name]['half_width_percent']:.1f} %" if name in noise else ""] if noise else []
+            cells += [_number(said[source]["value"]) if source in said else "" for source in sources]
+            limits = [f"{_number(row['limit'])} {row['verdict']}" for row in said.values() if row["verdict"]]
+            table.add_row(section[name], _number(metrics[name]), *cells, *[", ".join(limits)] * gated)
+    told = (f"{expected[source]['hardware']}; {expected[source]['source']}" for source in sources)
+    table.caption = "\n".join(f"reported: {words}" for words in told) or None
     return table
 
 

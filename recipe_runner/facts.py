@@ -1,5 +1,6 @@
 """All the asking: what the host is, where vLLM is, which port and devices are free. `plan` asks nothing."""
 
+import importlib.util
 import os
 import platform
 import socket
@@ -15,7 +16,7 @@ from recipe_runner.composition.schema import ModelFacts, Request
 from recipe_runner.errors import Fault
 from recipe_runner.host import nvml
 from recipe_runner.host.flags import options
-from recipe_runner.host.hardware import Host, idle, named
+from recipe_runner.host.hardware import DEVICES, Host, idle, named
 from recipe_runner.host.orphans import survey
 from recipe_runner.host.versions import Architectures, architectures, cuda, versions
 from recipe_runner.model.serving import GIB
@@ -24,6 +25,7 @@ from recipe_runner.process import port_free
 from recipe_runner.secrets import exposed, inherited, may_send_key
 
 MEMORY_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")  # cgroup v2, as seen from inside a container or a Slurm job
+EXTRA: Final = ("jinja2", "matplotlib", "scipy")
 HUB_S: Final = 2.4  # so that a person waits at most 3 s in all
 
 
@@ -55,7 +57,8 @@ class Facts:
     masked; `vllm`, `cuda`, `options` and `architectures` are the installed vLLM's version, CUDA, flags and models.
     `devices` are those that a run may use; `port` is the one found for `serve.port=0`, `port_holder` who has the one
     that was named; `left` are the processes of servers that outlived their run. `to_fetch` are bytes of weights that
-    are not here yet; `exposed` is what to say of a server that is open to all.
+    are not here yet; `exposed` is what to say of a server that is open to all. `extra` are the modules of the extra
+    `analysis` that are not installed.
     """
 
     host: Host
@@ -75,6 +78,7 @@ class Facts:
     to_fetch: int | None = None
     exposed: str | None = None
     attached: Attached | None = None
+    extra: frozenset[str] = frozenset()
 
     def architecture_names(self) -> tuple[str, ...]:
         """What the model's config.json says it is."""
@@ -110,11 +114,13 @@ def gather(
     server over a network that could read it.
     """
     located = request.engine.locate()
+    extra = frozenset(name for name in EXTRA if importlib.util.find_spec(name) is None)
     if not located.server:
-        return Facts(here, located, launching, attached=_attached(request, trust=trust) if launching else None)
+        attached = _attached(request, trust=trust) if launching else None
+        return Facts(here, located, launching, attached=attached, extra=extra)
     model, problem, to_fetch = _model(request, launching=launching)
     real = not request.engine.simulated
-    facts = Facts(here, located, launching, inherited(os.environ), model=model, model_problem=problem)
+    facts = Facts(here, located, launching, inherited(os.environ), model=model, model_problem=problem, extra=extra)
     facts = replace(facts, exposed=exposed(request.address.host, os.environ), to_fetch=to_fetch)
     if real and located.client:
         facts = _with_vllm(facts, located.client)
@@ -157,9 +163,9 @@ def _cpu_name() -> str:
 
 def _devices(request: Request, here: Host) -> tuple[str, ...]:
     """Those that a run may use: named for it, or visible to us, or idle."""
-    if "CUDA_VISIBLE_DEVICES" in request.env:
-        return named(request.env["CUDA_VISIBLE_DEVICES"])
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
+    if DEVICES in request.env:
+        return named(request.env[DEVICES])
+    if DEVICES in os.environ:
         return tuple(gpu.id for gpu in here.gpus)
     return idle(here)
 
@@ -201,7 +207,7 @@ def _attached(request: Request, *, trust: bool) -> Attached:
     from recipe_runner.client import KEY, AnswerError, Client  # HTTP is 0.1 s that most plans do without
 
     url = str(getattr(request.engine, "url", ""))
-    if KEY in os.environ and (refused := may_send_key(url, trust)):
+    if os.environ.get(KEY) and (refused := may_send_key(url, trust)):
         return Attached(refused=refused)
     try:
         limit_s = request.timeouts.connect_s

@@ -27,16 +27,20 @@ Runs a recipe: launches vLLM on your hardware, checks that it answers, measures 
   recipe-run recipe=internvl3-tiny hardware=cpu        a minute on a laptop (after `recipe-run setup cpu`)
 
 verbs:
-  run      launch, check, measure, judge, report, tear down (the default)
-  plan     show the exact commands and where each flag came from; starts nothing
-  serve    launch and check, then stay up until Ctrl-C
-  list     what there is: recipes, hardware, engines, presets, checks, benchmarks, reports
-  show     one recipe: what it says and what it expects
-  setup    build an environment with real vLLM for CPU
-  doctor   look at this machine: GPUs, vLLM, disk, ports, …; say what is wrong and the cure
+  run       launch, check, measure, judge, report, tear down (the default)
+  plan      show the exact commands and where each flag came from; starts nothing
+  serve     launch and check, then stay up until Ctrl-C
+  list      what there is: recipes, hardware, engines, presets, checks, benchmarks, reports
+  show      one recipe: what it says and what it expects
+  setup     build an environment with real vLLM for CPU
+  doctor    look at this machine: GPUs, vLLM, disk, ports, …; say what is wrong and the cure
+  compare   two runs: what differs, and what of that is more than noise
+  record    keep what a run came to as evidence beside its recipe
+  validate  does evidence still hold, can a recipe be composed
 
 options:
   -m, --multirun     run each point of a sweep: parallelism.tp=1,2
+  --resume FOLDER    with -m alone: go on with a sweep that was interrupted
   --config-dir DIR   a folder with hardware/, engine/, recipes/, … of your own
   --trust            let a recipe that is not yours load code
   --json             one JSON document on stdout, errors too

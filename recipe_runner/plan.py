@@ -2,25 +2,27 @@
 
 import hashlib
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from recipe_runner.api import Benchmark, Check, Target
 from recipe_runner.composition.layers import Origin
 from recipe_runner.composition.schema import Hardware, Request
-from recipe_runner.errors import RecipeError, choose
+from recipe_runner.errors import RecipeError
 from recipe_runner.facts import Facts
-from recipe_runner.host.hardware import described, named
+from recipe_runner.figures import gates
+from recipe_runner.host.hardware import DEVICES, described, named
 from recipe_runner.model.serving import GIB
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.spread import spread as spread_over
 from recipe_runner.paths import short
 from recipe_runner.preflight import findings
 from recipe_runner.process import words
+from recipe_runner.remarks import misnamed, remarks
 
 PARALLEL_FLAGS: Final = {"tp": "tensor_parallel_size", "dp": "data_parallel_size", "pp": "pipeline_parallel_size"}
-DEVICES: Final = "CUDA_VISIBLE_DEVICES"
+GATED: Final = 5  # measurements, where the recipe does not say how many
 OURS: Final = "recipe-runner"
 SIMULATED: Final = "simulated"  # what our simulated server gives as its version
 UNKNOWN_READY_S: Final = 1800.0
@@ -47,6 +49,19 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Which point of a sweep a plan is: its number, from 0, of how many; and what is its own, by dotted key."""
+
+    number: int
+    of: int
+    swept: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        own = ", ".join(f"{key}={value}" for key, value in self.swept.items())
+        return f"point {self.number + 1} of {self.of}{': ' if own else ''}{own}"
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a run will do."""
 
@@ -60,6 +75,7 @@ class Plan:
     warnings: tuple[str, ...]
     spread: Spread | None
     facts: Facts = field(repr=False)
+    place: Place | None = None
 
     @property
     def simulated(self) -> bool:
@@ -72,12 +88,22 @@ class Plan:
         return not self.commands
 
     @property
+    def dummy_weights(self) -> bool:
+        """Whether the weights are random: fit for measuring, and for no answer."""
+        return self.request.serve.get("load_format") == "dummy"
+
+    @property
     def checks(self) -> Mapping[str, Check]:
         return self.request.checks
 
     @property
     def benchmarks(self) -> Mapping[str, Benchmark]:
         return self.request.benchmarks
+
+    def times(self, benchmark: str) -> int:
+        """How often a benchmark is measured: as it says, or as often as its gates take."""
+        gated = gates.gated(self.request.expected, benchmark, self.request.hardware_name)
+        return self.benchmarks[benchmark].repeat or (GATED if gated else 1)
 
     def leases(self) -> tuple[str, ...]:
         """What no other run may take while the server lives: its port, and its GPUs by their UUID."""
@@ -103,6 +129,8 @@ class Plan:
                 "summary": request.summary,
                 "model": request.model.model_dump(exclude_none=True, exclude={"facts"}),
             },
+            "choices": dict(request.choices),
+            "overrides": dict(request.typed),
             "engine": request.engine_name,
             "hardware": None if self.attached else {"name": request.hardware_name, **self.hardware.model_dump()},
             "parallelism": {"tp": parallelism.tp, "dp": parallelism.dp, "pp": parallelism.pp},
@@ -115,6 +143,7 @@ class Plan:
                 {
                     "name": name,
                     "uses": benchmark.uses,
+                    "times": self.times(name),
                     "argv": list(benchmark.argv(self.target)),
                     "appended": list(benchmark.appended(name)),
                 }
@@ -160,7 +189,7 @@ def plan(request: Request, facts: Facts) -> Plan:
         url=url,
         ready_s=_ready_s(request, facts),
         provenance={} if attached else provenance | env | inherited,
-        warnings=(*notes, *(() if attached else _remarks(request, facts, hardware))),
+        warnings=(*notes, *misnamed(request), *(() if attached else remarks(request, facts, hardware))),
         spread=None if attached else spread,
         facts=facts,
     )
@@ -173,29 +202,6 @@ def _judged(request: Request, facts: Facts, hardware: Hardware, spread: Spread) 
     if faults := [finding.fault for finding in found if finding not in noted]:
         raise RecipeError(*faults)
     return tuple(finding.note(launching=facts.launching) for finding in noted)
-
-
-def _remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]:
-    """What a person would want to know, and nobody would be stopped for."""
-    for key, others in request.folded.missed.items():
-        yield f"{key} is not there to be taken away; {choose(key.rpartition('.')[2], others)}"
-    if facts.exposed and not request.engine.simulated:
-        yield facts.exposed
-    if facts.options is None and not (facts.located.faults or facts.launching or request.engine.simulated):
-        yield "flags not checked: `recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
-    if facts.to_fetch:
-        yield f"{facts.to_fetch / GIB:.2f} GiB of weights will be fetched first"
-    names = facts.architecture_names()
-    if facts.architectures and facts.architectures.whose(names) == "transformers":
-        yield f"vLLM {facts.vllm} has no {names[0]} of its own; it would run that of transformers"
-    asked, count = request.parallelism, hardware.count
-    link = facts.host.link
-    if asked.world > 1 and link and (hardware.interconnect or link).split()[0] != link:
-        yield f"the profile says {hardware.interconnect} between GPUs, and here they are linked by {link}"
-    if count and asked.world < count and request.hardware.accelerator != "cpu":
-        copy = asked.tp * asked.pp
-        more = f"; parallelism.dp={count // copy} takes {count // copy * copy}" if count // copy > asked.dp else ""
-        yield f"only {asked.world} of {count} devices would be used{more}"
 
 
 def _flags(request: Request, facts: Facts) -> dict[str, tuple[Any, Origin]]:

@@ -11,15 +11,15 @@ from packaging.version import InvalidVersion, Version
 from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import Fault
 from recipe_runner.facts import Facts
-from recipe_runner.host.flags import unknown
-from recipe_runner.host.hardware import mismatch
+from recipe_runner.figures import gates
+from recipe_runner.host.flags import switches, unknown
+from recipe_runner.host.hardware import DEVICES, mismatch
 from recipe_runner.host.orphans import CURE
-from recipe_runner.host.versions import driver_needed, too_old
+from recipe_runner.host.versions import outdated
 from recipe_runner.model.serving import Serving
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.weights import Problem
 
-DEVICES: Final = "CUDA_VISIBLE_DEVICES"
 OLDEST: Final = ">=0.20"  # whose flags and log lines we know
 Kind = Literal["launch", "host", "fit", "memory", "flags", "model"]
 
@@ -49,6 +49,8 @@ class Finding:
 
 def findings(request: Request, facts: Facts, hardware: Hardware, spread: Spread) -> Iterator[Finding]:
     """Everything that speaks against running this request here."""
+    yield from (Finding("launch", fault) for fault in _extra(request, facts))
+    yield from (Finding("fit", fault) for fault in _gates(request))
     if not facts.located.server:
         yield from (Finding("launch", fault) for fault in _attached(request, facts))
         yield from (Finding("model", fault) for fault in _version(request, facts))
@@ -63,19 +65,39 @@ def findings(request: Request, facts: Facts, hardware: Hardware, spread: Spread)
     for found in unknown(request.serve, facts.options) if facts.options else ():
         what = f"the vLLM that is installed here has no flag {found.key}"
         yield Finding("flags", Fault(request.folded.where(f"serve.{found.key}"), what, found.do))
+    for key, do in switches(request.serve, facts.options):
+        what = f"{request.serve[key]!r} is a value, and a flag that is only switched on or off takes none"
+        do = f"{do}; preflight.flags=warn passes it on all the same"
+        yield Finding("flags", Fault(request.folded.where(f"serve.{key}"), what, do))
     if facts.model_problem and not request.engine.simulated:
         yield _model(request, facts.model_problem)
     if facts.port_holder is not None:
         stop = CURE if facts.port_holder.pid in facts.left else "stop that"
-        what, do = (
-            f"port {request.address.port} is in use{facts.port_holder}",
-            f"{stop}, or take a free one with serve.port=0",
-        )
-        yield Finding("launch", Fault("serve.port", what, do))
+        what = f"port {request.address.port} is in use{facts.port_holder}"
+        yield Finding("launch", Fault("serve.port", what, f"{stop}, or take a free one with serve.port=0"))
     if request.engine.simulated:
         return
     yield from (Finding("model", fault) for fault in (*_version(request, facts), *_architecture(request, facts)))
     yield from (Finding("host", fault) for fault in (*_host(request, facts), *_ram(request, facts, spread)))
+
+
+def _extra(request: Request, facts: Facts) -> Iterator[Fault]:
+    """What was asked for and takes the extra `analysis`, where that is not installed."""
+    install = "pip install 'recipe-runner[analysis]'"
+    for name, report in request.reports.items():
+        if missing := sorted(facts.extra & {*report.needs}):
+            yield Fault("report.formats", f"{name} takes {', '.join(missing)}", f"{install}, or leave {name} out")
+    for name in request.benchmarks:
+        if "scipy" in facts.extra and gates.gated(request.expected, name, request.hardware_name):
+            do = f"{install}, or set `gate: false`"
+            yield Fault(request.folded.where(f"benchmark.{name}"), "its expected figures gate, which takes scipy", do)
+
+
+def _gates(request: Request) -> Iterator[Fault]:
+    """What is wrong with the gates of this hardware; another choice of benchmarks leaves them aside."""
+    if request.choices["benchmark"] == "recipe":
+        here = {name: item for name, item in request.expected.items() if item.hardware == request.hardware_name}
+        yield from gates.faults(here, request.benchmarks, request.folded.where)
 
 
 def _fit(request: Request, hardware: Hardware) -> Iterator[Fault]:
@@ -138,10 +160,8 @@ def _host(request: Request, facts: Facts) -> Iterator[Fault]:
         do = "name the hardware that is here (hardware=auto finds it), or say preflight.host=warn"
         yield Fault("hardware", different, do)
         return
-    needed = driver_needed(facts.cuda)
-    if facts.cuda and host.driver and too_old(host.driver, needed):
-        what = f"the driver {host.driver} is too old for this vLLM, which is built for CUDA {facts.cuda}"
-        yield Fault("hardware", what, f"install driver {needed} or later, or a vLLM for an older CUDA")
+    if old := outdated(host.driver, facts.cuda):
+        yield old
     if facts.devices is not None and len(facts.devices) < world <= len(host.gpus):
         if DEVICES in request.env:
             what = f"{DEVICES} names {_devices(len(facts.devices))}, and {world} are needed"
@@ -151,7 +171,7 @@ def _host(request: Request, facts: Facts) -> Iterator[Fault]:
         told = ", ".join(f"GPU {gpu.id} by {gpu.whose()}" for gpu in busy) or "none"
         stop = CURE if any(facts.left & {*gpu.pids} for gpu in busy) else "wait for them"
         what = f"{_free(world)} needed, and in use are {told}"
-        yield Fault("hardware", what, f"{stop}, or choose others with CUDA_VISIBLE_DEVICES")
+        yield Fault("hardware", what, f"{stop}, or choose others with {DEVICES}")
         return
     share = Serving.of(request.serve).gpu_memory_utilization
     for gpu in host.gpus:
@@ -160,7 +180,7 @@ def _host(request: Request, facts: Facts) -> Iterator[Fault]:
             taken = f"{share * gpu.memory_gib:.1f} GiB of GPU {gpu.id}"
             what = f"vLLM would take {taken}, {gpu.free_gib:.1f} are free{whose}"
             stop = CURE if facts.left & {*gpu.pids} else "wait for it"
-            do = f"{stop}, choose another with CUDA_VISIBLE_DEVICES, or lower serve.gpu_memory_utilization"
+            do = f"{stop}, choose another with {DEVICES}, or lower serve.gpu_memory_utilization"
             yield Fault("hardware", what, do)
 
 

@@ -1,23 +1,25 @@
 """From words to plans: host facts, compose, fold, check, ask, plan; for every verb that takes a recipe."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from recipe_runner.composition.compose import Composed, Point, compose, points
-from recipe_runner.composition.layers import fold
+from recipe_runner.composition.lock import opened
 from recipe_runner.composition.reading import request
 from recipe_runner.composition.schema import Request
 from recipe_runner.composition.space import Space
-from recipe_runner.errors import RecipeError
+from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.facts import free_port, gather, host
 from recipe_runner.host.flags import learn
 from recipe_runner.host.hardware import Host, match, profile_facts
-from recipe_runner.plan import Plan, plan
+from recipe_runner.plan import Place, Plan, plan
 
 HOSTLESS: Final = "attach"  # the engine that needs no hardware
+Composing = Callable[[Point], Composed]
+FITTING: Final = ("parallelism", "memory")  # where faults point that say what does not fit the hardware
 
 
 def plans(
@@ -40,13 +42,14 @@ def plans(
     found, unread = points(words, space, sweep=sweep)
     spare_port = functools.cache(free_port)  # one for all points, or none could share its server
     flags = functools.cache(functools.partial(_flags, tell))
+    composing = _composing(space, here)
     faults = dict.fromkeys(unread)
     made: list[Plan] = []
-    for point in found:
+    for number, point in enumerate(found):
         if "recipe" not in point.choices and any(fault.where.startswith("recipe") for fault in unread):
             continue  # one was named, in words that could not be read
         try:
-            composed, asked = _asked(point, space, here, trust=trust)
+            composed, asked = _asked(point, composing, trust=trust)
             if unread:
                 continue  # it is not known on what hardware the rest should fit
             facts = gather(asked, here, launching=launching and not faults, spare_port=spare_port, trust=trust)
@@ -58,10 +61,13 @@ def plans(
                 and (known := flags(facts.located.client, facts.vllm))
             ):
                 drawn = plan(asked, replace(facts, options=known))
-            notes = (f"hardware=auto is {asked.hardware_name} here",) if _is_auto(point) and not drawn.attached else ()
-            made.append(replace(drawn, warnings=(*notes, *composed.warnings, *drawn.warnings)))
+            auto = _is_auto({**(composed.lock.choices if composed.lock else {}), **point.choices})
+            notes = (f"hardware=auto is {asked.hardware_name} here",) if auto and not drawn.attached else ()
+            since = _since(drawn, space) if composed.lock else ()
+            place = Place(number, len(found), point.swept) if sweep else None
+            made.append(replace(drawn, place=place, warnings=(*notes, *composed.warnings, *since, *drawn.warnings)))
         except RecipeError as exc:
-            faults |= dict.fromkeys(exc.faults)
+            faults |= dict.fromkeys(_whence(fault, point, space, here) for fault in exc.faults)
     if faults:
         raise RecipeError(*faults)
     return made
@@ -72,7 +78,7 @@ def requested(words: list[str], config_dirs: Iterable[Path], *, trust: bool = Fa
     space = Space(tuple(config_dirs))
     (point, *_), unread = points(words, space)
     try:
-        asked = _asked(point, space, host(), trust=trust)
+        asked = _asked(point, _composing(space, host()), trust=trust)
     except RecipeError as exc:
         raise RecipeError(*unread, *exc.faults) from None
     if unread:
@@ -80,10 +86,20 @@ def requested(words: list[str], config_dirs: Iterable[Path], *, trust: bool = Fa
     return asked
 
 
-def _asked(point: Point, space: Space, here: Host, *, trust: bool) -> tuple[Composed, Request]:
-    composed = compose(_resolved(point, space, here), space)
+def _composing(space: Space, here: Host) -> Composing:
+    """What composes points, those that differ only in values once."""
+
+    @functools.cache
+    def once(choices: tuple[tuple[str, str], ...]) -> Composed:
+        return compose(_resolved(dict(choices), space, here), space)
+
+    return lambda point: once(tuple(point.choices.items()))
+
+
+def _asked(point: Point, composing: Composing, *, trust: bool) -> tuple[Composed, Request]:
+    composed = composing(point)
     try:
-        asked = request(fold(composed.layers), composed.choices, composed.recipe_file, trust=trust)
+        asked = request(composed, point.typed, trust=trust)
     except RecipeError as exc:
         raise RecipeError(*composed.faults, *exc.faults) from None
     if composed.faults:
@@ -91,14 +107,30 @@ def _asked(point: Point, space: Space, here: Host, *, trust: bool) -> tuple[Comp
     return composed, asked
 
 
-def _resolved(point: Point, space: Space, here: Host) -> Point:
-    """The point with `hardware=auto` replaced by a profile's name."""
-    if not _is_auto(point):
-        return point
-    if point.choices.get("engine") == HOSTLESS:
-        return replace(point, choices={**point.choices, "hardware": "host"})
+def _resolved(choices: Mapping[str, str], space: Space, here: Host) -> Mapping[str, str]:
+    """The choices, a lock's too, with `hardware=auto` replaced by a profile's name."""
+    choices = opened(choices, space)
+    if not _is_auto(choices):
+        return choices
+    if choices.get("engine") == HOSTLESS:
+        return {**choices, "hardware": "host"}
     profiles = {name: profile_facts(name, space) for name in space.names("hardware")} if here.gpus else {}
-    return replace(point, choices={**point.choices, "hardware": match(here, profiles)})
+    return {**choices, "hardware": match(here, profiles)}
+
+
+def _whence(fault: Fault, point: Point, space: Space, here: Host) -> Fault:
+    """The fault; where it names hardware that nobody named, with whose choice that was."""
+    if fault.where not in FITTING or not _is_auto(opened(point.choices, space)):
+        return fault
+    name = _resolved(point.choices, space, here)["hardware"]
+    return replace(fault, what=f"{fault.what} (hardware=auto is {name} here)") if name in fault.what else fault
+
+
+def _since(drawn: Plan, space: Space) -> Iterable[str]:
+    """What is not as it was when the lock was written that is repeated."""
+    from recipe_runner.evidence import lock
+
+    return lock.differences(drawn, space)
 
 
 def _flags(
@@ -115,5 +147,5 @@ def _flags(
         return None
 
 
-def _is_auto(point: Point) -> bool:
-    return point.choices.get("hardware", "auto") == "auto"
+def _is_auto(choices: Mapping[str, str]) -> bool:
+    return choices.get("hardware", "auto") == "auto"

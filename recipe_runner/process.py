@@ -102,7 +102,7 @@ class Child:
 
     def members(self) -> list[psutil.Process]:
         """What is alive of its session and of its descendants, also of those that were adopted."""
-        found = {pid: p for pid in psutil.pids() if _session(pid) == self.pid and (p := _process(pid))}
+        found = {pid: p for pid in psutil.pids() if session(pid) == self.pid and (p := _process(pid))}
         found |= {p.pid: p for p in self._descendants()}
         return [p for p in found.values() if self._alive(p)]
 
@@ -186,7 +186,8 @@ def _group(pid: int) -> int | None:
         return None
 
 
-def _session(pid: int) -> int | None:
+def session(pid: int) -> int | None:
+    """The session of a process; None of one that is gone."""
     try:
         return os.getsid(pid)
     except OSError:

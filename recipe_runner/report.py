@@ -3,8 +3,7 @@
 import contextlib
 import secrets
 import time
-import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,20 +11,22 @@ from typing import Any, Final
 
 from recipe_runner.api import Outcome
 from recipe_runner.errors import Fault, RecipeError, ServerError
+from recipe_runner.evidence import lock
+from recipe_runner.folder import Folder
 from recipe_runner.host.environment import describe
-from recipe_runner.paths import PACKAGE
 from recipe_runner.plan import Plan
-from recipe_runner.serialize import one_line, to_json, write_json
+from recipe_runner.serialize import write_json
 from recipe_runner.serving.diagnosis import Diagnosis, diagnose
 from recipe_runner.serving.leftovers import Teardown
 from recipe_runner.serving.serverlog import logged_memory, telling_lines
 from recipe_runner.verdict import RunVerdict, exit_code, overall
 
 SERVER_LOG: Final = "server.log"
+NOTHING: Final[Mapping[str, Any]] = {"measurements": [], "noise": {}, "figures": [], "distributions": {}, "curve": []}
 
 
 @dataclass(eq=False)
-class Record:
+class Record(Folder):
     """What happened so far in one run; its folder tells it in order, from plan.json to report.json."""
 
     plan: Plan
@@ -54,10 +55,11 @@ class Record:
         try:
             folder = _made(folder)
             write_json(folder / "plan.json", plan.as_dict())
+            lock.write(plan, environment := describe(plan), folder)
         except OSError as exc:
             what = f"{folder} cannot be written: {exc.strerror}"
             raise RecipeError(Fault("report.folder", what, "name another with report.folder=…")) from exc
-        return cls(plan, folder, environment=describe(plan))
+        return cls(plan, folder, environment=environment)
 
     @property
     def verdict(self) -> RunVerdict:
@@ -67,29 +69,6 @@ class Record:
     @property
     def exit_code(self) -> int:
         return exit_code(self.verdict, server_down=bool(self.faults))
-
-    def event(self, event: str, **details: Any) -> None:
-        """Add a line to events.jsonl."""
-        line = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "event": event, **details}
-        path = self.folder / "events.jsonl"
-        with self.writing("events.jsonl"), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(to_json(line) + "\n")
-
-    @contextlib.contextmanager
-    def writing(self, what: str) -> Iterator[None]:
-        """A run outlives its disk: what cannot be written is told, once, and changes no verdict."""
-        try:
-            yield
-        except (OSError, UnicodeError) as exc:
-            why = one_line(getattr(exc, "strerror", None) or str(exc))
-            do = "make room there, or name another folder with report.folder=…"
-            loss = Fault("report.folder", f"{what} in {self.folder} cannot be written: {why}", do)
-            self.unwritten.setdefault(what, loss)
-
-    @property
-    def losses(self) -> list[Fault]:
-        """What could not be written, and why."""
-        return list(self.unwritten.values())
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -106,14 +85,19 @@ class Record:
         self.checks.append({**item, "seconds": round(seconds, 3)})
         self.event("check", **self.checks[-1])
 
-    def benchmark(self, name: str, uses: str, outcome: Outcome, seconds: float) -> None:
-        outcome = self._with_cause(name, outcome)
-        item = {"name": name, "uses": uses, "verdict": outcome.verdict, "detail": outcome.detail}
-        self.benchmarks.append({**item, "seconds": round(seconds, 3), "metrics": dict(outcome.metrics)})
-        self.event("benchmark", **self.benchmarks[-1])
+    def benchmark(
+        self, name: str, uses: str, outcome: Outcome, seconds: float, measured: Mapping[str, Any] = NOTHING
+    ) -> None:
+        """Keep what a benchmark came to, and what its measurements say."""
+        outcome = self._with_cause(outcome, measured["measurements"][-1]["name"] if measured["measurements"] else name)
+        item: dict[str, Any] = {"name": name, "uses": uses, "verdict": outcome.verdict, "detail": outcome.detail}
+        item |= {"seconds": round(seconds, 3), "metrics": dict(outcome.metrics)}
+        argv = list(self.plan.benchmarks[name].argv(self.plan.target))
+        self.benchmarks.append({**item, "argv": argv, **measured})
+        self.event("benchmark", **item)
 
-    def _with_cause(self, name: str, outcome: Outcome) -> Outcome:
-        """A failed benchmark's outcome with its cause and cure, as far as the log of its command tells them."""
+    def _with_cause(self, outcome: Outcome, name: str) -> Outcome:
+        """A failed benchmark's outcome with its cause and cure, as far as the log of its last command tells them."""
         log = self.folder / f"{name}.log"
         if outcome.verdict != "failed" or not log.is_file():
             return outcome
@@ -148,7 +132,7 @@ class Record:
 
     def as_dict(self) -> dict[str, Any]:
         """The document `report.json`."""
-        plan, request = self.plan, self.plan.request
+        plan, request, planned = self.plan, self.plan.request, self.plan.as_dict()
         return {
             "format": 1,
             **({"simulated": True} if plan.simulated else {}),
@@ -158,6 +142,7 @@ class Record:
             "engine": request.engine_name,
             "parallelism": request.parallelism.model_dump(),
             "url": plan.url,
+            **{key: planned[key] for key in ("choices", "overrides", "processes", "provenance")},
             "started": self.started,
             "environment": self.environment,
             "memory": self._memory(),
@@ -181,30 +166,10 @@ class Record:
         return {"predicted": self.plan.spread.chosen.memory.as_dict(), "logged": logged_memory(self.server_log)}
 
     def write(self) -> None:
-        """Write every report that was asked for; a writer's bug is told, and the others still write."""
+        """Write every report that was asked for."""
         self.event("end", verdict=self.verdict)
-        for name, writer in self.plan.request.reports.items():
-            document = self.as_dict()
-            try:
-                with self.writing(f"the {name} report"):
-                    writer.write(document, self.folder)
-            except Exception as exc:
-                outcome, trace = outcome_of(exc)
-                self.event("traceback", name=name, text=trace)
-                what = f"the {name} report cannot be written: {one_line(outcome.detail)}"
-                self.unwritten[name] = Fault("report.formats", what, "mend what writes it; see events.jsonl")
-
-
-def outcome_of(exc: Exception) -> tuple[Outcome, str]:
-    """What an exception in a plugin comes to, with the last line of the plugin in it; its traceback for the events."""
-    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(exc.__traceback__)]
-    python = Path(traceback.__file__).parent
-    theirs = [
-        f" ({file.name}:{line})"
-        for file, line in frames
-        if file.is_file() and PACKAGE not in file.parents and file.parent != python
-    ]
-    return Outcome("error", f"{type(exc).__name__}: {exc}{''.join(theirs[-1:])}"), traceback.format_exc()
+        reports = self.plan.request.reports
+        self.report(reports, self.as_dict, lambda writer, document: writer.write(document, self.folder))
 
 
 def run_folder(plan: Plan) -> Path:

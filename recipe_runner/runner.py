@@ -1,64 +1,68 @@
 """Runs plans: launch, wait, check, measure, tear down, report. Plans that share a server share its launch."""
 
 import contextlib
+import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from recipe_runner.client import Client
 from recipe_runner.console import Screen
 from recipe_runner.errors import Fault, Interrupted, RecipeError, ServerError
+from recipe_runner.host.hardware import DEVICES
 from recipe_runner.host.leases import Holder, lease
-from recipe_runner.interrupts import Interrupts, limit
+from recipe_runner.interrupts import Check, Interrupts, limit
 from recipe_runner.model.fetch import fetch
 from recipe_runner.model.weights import Problem
 from recipe_runner.plan import Plan
 from recipe_runner.process import adopt_orphans
-from recipe_runner.report import SERVER_LOG, Record, run_folder, sweep_folder
+from recipe_runner.report import SERVER_LOG, Record, run_folder
 from recipe_runner.serialize import one_line
 from recipe_runner.serving.items import Items, outgrown
 from recipe_runner.serving.server import POLL_S, Server
+from recipe_runner.sweep import Sweep
 
 WRITE_S: Final = 60.0  # for the writers of a report, which may be anybody's
 
 
-def run(plans: Sequence[Plan], screen: Screen, *, stay: bool = False) -> tuple[list[Record], list[Fault]]:
-    """Run each plan, and say what kept some from beginning.
-
-    With `stay` there are no benchmarks: the server stays up until it is interrupted or dies.
+def run(plan: Plan, screen: Screen, *, stay: bool = False) -> Record:
+    """Run one plan. With `stay` there are no benchmarks: the server stays up until it is interrupted or dies.
 
     Raises:
-        RecipeError: none could begin.
+        RecipeError: it could not begin.
 
     """
     adopt_orphans()
-    records: list[Record] = []
-    faults: dict[Fault, None] = {}  # each once: what several groups wait for is the same
-    with Interrupts() as interrupts:
-        for group in _groups(plans):
+    folder = run_folder(plan)
+    with Interrupts() as interrupts, _leased(plan, folder):
+        group = _Group([plan], lambda plan: Record.open(plan, folder), screen, interrupts, stay=stay)
+        group.run()
+    return group.records[0]
+
+
+def sweep(points: Sweep, screen: Screen) -> None:
+    """Run the points that are left; what kept some from beginning keeps no other.
+
+    Raises:
+        RecipeError: another process runs this sweep, or none has a result.
+
+    """
+    adopt_orphans()
+    with points.held(), Interrupts() as interrupts:
+        for group in points.groups():
             try:
-                with _leased(group[0][0], group[0][1]):
-                    records += (opened := [Record.open(plan, folder) for plan, folder in group])
-                    _Group(opened, screen, interrupts, stay=stay).run()
+                with _leased(group[0], points.folder):
+                    _Group(group, points.open, screen, interrupts, ended=points.ended).run()
             except RecipeError as exc:
-                faults |= dict.fromkeys(exc.faults)
+                points.refused(group, exc.faults)
             if interrupts.count:
+                points.interrupted = True
                 break
-    if not records:
-        raise RecipeError(*faults)
-    return sorted(records, key=lambda record: record.folder), list(faults)
-
-
-def _groups(plans: Sequence[Plan]) -> list[list[tuple[Plan, Path]]]:
-    """The plans with their run folders, grouped by the server that they share."""
-    if len(plans) == 1:
-        return [[(plans[0], run_folder(plans[0]))]]
-    sweep = sweep_folder(plans[0])
-    groups: dict[Any, list[tuple[Plan, Path]]] = {}
-    for number, plan in enumerate(plans):
-        groups.setdefault(plan.server_key(), []).append((plan, sweep / f"{number:03}"))
-    return list(groups.values())
+        if not points.reports:
+            raise RecipeError(*dict.fromkeys(itertools.chain(*points.errors.values())))
+        with points.writing("the reports of the sweep"):
+            interrupts.watched(points.write, _time_to_write())
 
 
 def _leased(plan: Plan, folder: Path) -> contextlib.AbstractContextManager[object]:
@@ -72,24 +76,37 @@ def _leased(plan: Plan, folder: Path) -> contextlib.AbstractContextManager[objec
         return contextlib.nullcontext()
     got = lease(plan.leases(), folder.resolve())
     if isinstance(got, Holder):
-        do = "wait for it, or choose others with CUDA_VISIBLE_DEVICES and serve.port=0"
-        raise RecipeError(Fault("leases", str(got), do))
+        other = f"choose others with {DEVICES}" if got.name.startswith("gpu-") else "take a free one with serve.port=0"
+        raise RecipeError(Fault("leases", str(got), f"wait for it, or {other}"))
     return got
 
 
-class _Group:
-    """Plans on one server, from its launch to its teardown."""
+def _time_to_write() -> Check:
+    return limit(WRITE_S, f"it took more than {WRITE_S:g} s")
 
-    def __init__(self, records: list[Record], screen: Screen, interrupts: Interrupts, *, stay: bool) -> None:
-        self.records, self.screen, self.interrupts, self.stay = records, screen, interrupts, stay
-        first = records[0]
-        self.plan = first.plan
+
+class _Group:
+    """Plans on one server, from its launch to its teardown; each is `opened` as it begins, and `ended` as it ends."""
+
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        opened: Callable[[Plan], Record],
+        screen: Screen,
+        interrupts: Interrupts,
+        *,
+        stay: bool = False,
+        ended: Callable[[Record], object] = bool,
+    ) -> None:
+        self.screen, self.interrupts, self.stay = screen, interrupts, stay
+        self.opened, self.ended = opened, ended
+        self.left, self.plan = list(plans), plans[0]
         self.timeouts = self.plan.request.timeouts
+        self.records: list[Record] = []
+        first = self._next()
         self.server = Server(self.plan, first.folder / SERVER_LOG)
         self.items = Items(self.server, screen, interrupts, self._go_on)
         self.deadline = time.monotonic() + self.timeouts.run_s
-        for record in records:
-            record.server_log = None if self.plan.attached else self.server.log
 
     def run(self) -> None:
         current = self.records[0]
@@ -98,19 +115,24 @@ class _Group:
             with self.interrupts.listening():
                 self._launch(current)
                 up = True
-                for current in self.records:
+                self._judge(current)
+                while self.left:
+                    with self.interrupts.held():
+                        self.ended(current)  # but for the teardown: if we are killed, it need not be measured again
+                        current = self._next()
                     self._judge(current)
                 if self.stay:
                     self._stay(current)
         except Interrupted:
-            for record in self.records[self.records.index(current) :]:
-                record.interrupted = not (self.stay and up and len(record.checks) == len(record.plan.checks))
-                record.skip_rest("interrupted", benchmarks=not self.stay)
+            current.interrupted = not (self.stay and up and len(current.checks) == len(current.plan.checks))
+            current.skip_rest("interrupted", benchmarks=not self.stay)
         except ServerError as exc:
             exc = current.explained(exc)
-            for record in self.records[self.records.index(current) :]:
+            for record in [current, *(self._next() for _ in self.left[:])]:
                 record.faults, record.diagnosis = exc.faults, current.diagnosis
                 record.skip_rest(exc.faults[0].what, benchmarks=not self.stay)
+        except RecipeError:  # of a point that could not begin
+            raise
         except Exception as exc:
             what = f"recipe-run failed: {type(exc).__name__}: {one_line(str(exc))}"
             current.faults = (Fault("recipe-run", what, "report this bug with the traceback"),)
@@ -118,6 +140,13 @@ class _Group:
         finally:
             with contextlib.closing(self.server), contextlib.closing(self.screen):
                 self._tear_down()
+
+    def _next(self) -> Record:
+        """Begin the next of what is left."""
+        record = self.opened(self.left.pop(0))
+        self.records.append(record)
+        record.server_log = None if self.plan.attached else self.records[0].folder / SERVER_LOG
+        return record
 
     def _launch(self, record: Record) -> None:
         self.screen.begin(record.plan, record.folder, self.server.log)
@@ -167,7 +196,8 @@ class _Group:
         for record in self.records:
             record.torn_down(self.items.counted(done))
             with record.writing("the report"):
-                self.interrupts.watched(record.write, limit(WRITE_S, f"it took more than {WRITE_S:g} s"))
+                self.interrupts.watched(record.write, _time_to_write())
+            self.ended(record)
             self.screen.end(record)
 
     def _go_on(self) -> None:

@@ -1,5 +1,6 @@
 """What every test gets: a folder, a home and a cache of its own, no GPU, no hub; and `cli`, the command line."""
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -54,6 +55,20 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Nvml:
 def no_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without vLLM, whatever this one has."""
     monkeypatch.setattr("recipe_runner.engines.vllm.find", lambda program: None)
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Make a module one that is not installed."""
+    find = importlib.util.find_spec
+
+    def hide(name: str) -> None:
+        monkeypatch.setattr(
+            "importlib.util.find_spec", lambda asked, *rest: None if asked == name else find(asked, *rest)
+        )
+        monkeypatch.setitem(sys.modules, name, None)  # type: ignore[arg-type]
+
+    return hide
 
 
 class Answer(NamedTuple):

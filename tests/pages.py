@@ -23,10 +23,10 @@ FENCE = re.compile(
     re.M | re.S,
 )
 PORT = "8765"  # stands for a free one
-READERS = ("plan", "list", "show", "--help", "--version")
+READERS = ("plan", "list", "show", "compare", "record", "validate", "--help", "--version")
 SAME = (  # what differs from run to run and from machine to machine
     (r"\s*\d+\.\d s\b", " # s"),
-    (r"\d{8}T\d{6}Z-[0-9a-f]{4}", "ID"),
+    (r"\d{8}T\d{6}Z-[0-9a-f]+", "ID"),
     (r"\S+/bin/vllm", "vllm"),
     (r"\S+/recipes/assets", "recipes/assets"),
     (r"[ \t]+$", ""),
@@ -89,7 +89,7 @@ class Session:
         if words[0] in READERS and "--config-dir" not in words and not list(self.folder.glob("*.py")):
             answer = self.cli(*words)
             return answer.code, answer.stderr + answer.stdout
-        simulated = any(word in ("engine=sim", "engine=attach") for word in words)
+        simulated = any(word in ("engine=sim", "engine=attach", "--resume") for word in words)
         assert words[0] in READERS or simulated, f"{words}: say before the block why it is not run"
         argv = [sys.executable, "-m", "recipe_runner", *words]
         done = subprocess.run(

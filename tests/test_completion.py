@@ -13,7 +13,9 @@ import pytest
 from recipe_runner import cli, completion
 from recipe_runner.composition import library
 from recipe_runner.composition.space import Space
+from recipe_runner.host import environments
 from recipe_runner.paths import shipped
+from recipe_runner.verbs.list import WHAT
 
 ASKED = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\v", "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "COMP_TYPE": "9"}
 
@@ -38,10 +40,32 @@ def test_the_shell_is_offered_what_begins_as_typed(tmp_path: Path) -> None:
     assert {word.strip() for word in answer("recipe-run plan recipe=internvl3 hard", tmp_path)} == {"hardware="}
 
 
+CHOICES = {"recipe=", "hardware=", "engine=", "parallelism=", "validation=", "benchmark="}
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("show int", {name for name in library.names([shipped("recipes")]) if name.startswith("int")}),
+        ("show internvl3 hardw", {"hardware="}),
+        ("plan ", {*CHOICES, *completion.KEYS}),
+        ("plan --config-dir my hardware=lab", {"hardware=lab"}),
+        ("list r", {what for what in WHAT if what.startswith("r")}),
+        ("setup ", {*environments.LOCKS}),
+        ("doctor --", {"--help", "--json", "--flags", "--clean"}),
+        ("--multi", {"--multirun"}),
+    ],
+)
+def test_each_verb_has_words_of_its_own(line: str, offered: set[str], tmp_path: Path) -> None:
+    (tmp_path / "my" / "hardware").mkdir(parents=True)
+    (tmp_path / "my" / "hardware" / "lab.yaml").touch()
+    assert {word.strip() for word in answer(f"recipe-run {line}", tmp_path)} == offered
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
-        ("", {"recipe=", "hardware=", "engine=", "validation=", "benchmark=", *completion.KEYS, *cli.VERBS}),
+        ("", {*CHOICES, *completion.KEYS, *cli.VERBS}),
         ("recipe=", {f"recipe={name}" for name in library.names([shipped("recipes")])}),
         ("hardware=", {"hardware=auto", *(f"hardware={name}" for name in Space().names("hardware"))}),
         ("engine=", {f"engine={name}" for name in Space().names("engine")}),
@@ -56,7 +80,8 @@ def test_what_is_offered(typed: str, offered: set[str]) -> None:
 def test_argcomplete_is_given_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[argparse.ArgumentParser] = []
     monkeypatch.setattr(argcomplete, "autocomplete", lambda parser, **options: seen.append(parser))
-    monkeypatch.setenv("_ARGCOMPLETE", "1")
+    for name, value in {"_ARGCOMPLETE": "1", "COMP_LINE": "recipe-run ", "COMP_POINT": "11"}.items():
+        monkeypatch.setenv(name, value)
     assert cli.main(["--version"]) == 0  # the real one ends the process instead
     (overrides,) = (action for action in seen[0]._actions if action.dest == "overrides")
     assert "recipe=" in set(overrides.completer(""))  # type: ignore[attr-defined]

@@ -80,7 +80,7 @@ def test_a_live_view_while_it_runs_and_lines_that_stay(tmp_path: Path, left: Fol
         os.kill(left.pids()[0], signal.SIGKILL)
         assert terminal.wait() == 3
         assert termios.tcgetattr(terminal.side) == terminal.before
-    assert re.search(r"ready  \d+ s of at most 180 s  \(all: \d+ s\)", terminal.text)
+    assert re.search(r"waiting until it is ready  \d+ s of at most 180 s  \(all: \d+ s\)", terminal.text)
     assert terminal.seen.count(HIDE) == terminal.seen.count(SHOW) == 1
     assert f"small on cpu, into {left.report['folder']}" in terminal.text
     after = terminal.seen[terminal.seen.index(SHOW) :]
@@ -171,7 +171,7 @@ def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path, left: Folder) -> None:
     with Terminal(tmp_path, *SMALL, "engine=sim", "benchmark=none", TERM="dumb") as terminal:
         assert terminal.wait() == 0
     assert HIDE not in terminal.seen
-    assert re.search(r"^ +\d+\.\d s  ready\r$", terminal.text, re.MULTILINE)
+    assert re.search(r"^ +\d+\.\d s  waiting until it is ready\r$", terminal.text, re.MULTILINE)
 
 
 ITEM = {"uses": "x", "detail": "[red]as it is[/] :smile: \\", "seconds": 1.0}
@@ -181,11 +181,13 @@ DOCUMENT: dict[str, Any] = {
     "teardown": {"processes_left": 0, "port_free": True},
 }
 METRICS = {"completed": 50, "duration": 1234.5, "p99_itl_ms": 0.125, "median_ttft_ms": 1000.0}
-BENCHMARK = {"name": "[guide]", "verdict": "measured", "metrics": METRICS, **ITEM}
-EXPECTED = {
-    **{"hardware": "2 × [A100]", "source": "https://example.org"},
-    "metrics": {"completed": {"value": 497.0, "unit": "requests"}, "failed": {"value": 1, "unit": "requests"}},
-}
+NOTHING: dict[str, Any] = {"noise": {}, "figures": []}
+BENCHMARK = {"name": "[guide]", "verdict": "measured", "metrics": METRICS, **ITEM, **NOTHING}
+EXPECTED = {"hardware": "2 × [A100]", "source": "https://example.org"}
+FIGURES = [
+    {"expected": "[guide]", "metric": "completed", "value": 497.0, "limit": None, "verdict": None},
+    {"expected": "[guide]", "metric": "failed", "value": 1, "limit": None, "verdict": None},
+]
 
 
 def closed(**changed: Any) -> str:
@@ -214,7 +216,8 @@ def test_the_last_line(changed: dict[str, Any], last: str) -> None:
 
 
 def test_figures_beside_those_that_were_reported() -> None:
-    text = closed(benchmarks=[BENCHMARK, BENCHMARK | {"name": "other", "metrics": {}}], expected={"[guide]": EXPECTED})
+    other = BENCHMARK | {"name": "other", "metrics": {}}
+    text = closed(benchmarks=[BENCHMARK | {"figures": FIGURES}, other], expected={"[guide]": EXPECTED})
     rows = [" ".join(re.split(r"\s*[│┃]\s*", line)).strip() for line in text.splitlines() if line[:1] in "│┃"]
     assert rows == [
         "metric measured reported",
@@ -227,6 +230,27 @@ def test_figures_beside_those_that_were_reported() -> None:
     assert "reported: 2 × [A100]; https://example.org" in text
     assert "other" in text
     assert "metric" not in text[text.index("example.org") :]
+
+
+def test_figures_with_their_noise_and_limits() -> None:
+    noise = {"median_ttft_ms": {"half_width_percent": 2.25}}
+    own = {"expected": "own", "metric": "median_ttft_ms", "value": 990, "limit": 1039.5, "verdict": "inconclusive"}
+    guide = {"expected": "guide", "metric": "slo_max_concurrency", "value": 8, "limit": None, "verdict": None}
+    shown = BENCHMARK | {"metrics": METRICS | {"slo_max_concurrency": 7}, "noise": noise, "figures": [own, guide]}
+    text = closed(benchmarks=[shown], expected={"own": EXPECTED, "guide": EXPECTED})
+    rows = [" ".join(re.split(r"\s*[│┃]\s*", line)).strip() for line in text.splitlines() if line[:1] in "│┃"]
+    assert rows == [
+        "metric measured ± own guide limit",
+        "Successful requests 50",
+        "Benchmark duration (s) 1,234.50",
+        "Median TTFT (ms) 1,000 2.2 % 990  1,039.50 inconclusive",
+        "P99 ITL (ms) 0.12",
+        "Largest concurrency that meets the SLO 7   8",
+    ]
+
+
+def test_metrics_that_are_none_of_vllms() -> None:
+    assert "figure" in closed(benchmarks=[BENCHMARK | {"metrics": {"figure": 1.5}}])
 
 
 def test_figures_that_nobody_reported() -> None:

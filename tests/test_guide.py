@@ -76,7 +76,7 @@ def test_benchmark_is_that_of_the_guide_with_canonical_names_and_a_client_that_c
 
 
 def test_what_the_runner_appends_is_named_apart(plan: dict[str, Any]) -> None:
-    appended = ["--save-result", "--result-dir", ".", "--result-filename", "guide.json"]
+    appended = ["--save-result", "--save-detailed", "--result-dir", ".", "--result-filename", "guide.json"]
     assert plan["benchmarks"][0]["appended"] == appended
     assert not set(plan["benchmarks"][0]["argv"]) & {word for word in appended if word.startswith("--")}
 

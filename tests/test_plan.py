@@ -211,7 +211,18 @@ def test_the_document_has_the_shape_that_is_promised(recipe: Callable[..., Path]
     )
     document: dict[str, Any] = drawn("parallelism.tp=2").as_dict()
     assert list(document) == [
-        *("format", "recipe", "engine", "hardware", "parallelism", "memory", "alternatives", "url"),
+        *(
+            "format",
+            "recipe",
+            "choices",
+            "overrides",
+            "engine",
+            "hardware",
+            "parallelism",
+            "memory",
+            "alternatives",
+            "url",
+        ),
         *("processes", "checks", "benchmarks"),
         *("timeouts", "provenance", "warnings"),
     ]
@@ -234,7 +245,7 @@ def test_the_document_has_the_shape_that_is_promised(recipe: Callable[..., Path]
     ]
     assert document["checks"] == [{"name": "v", "uses": "models"}]
     (benchmark,) = document["benchmarks"]
-    assert list(benchmark) == ["name", "uses", "argv", "appended"]
+    assert list(benchmark) == ["name", "uses", "times", "argv", "appended"]
     assert benchmark["argv"][:3] == ["vllm", "bench", "serve"]
     assert document["provenance"] == {
         "--x": {"value": 1, "layer": "recipe", "source": "recipes/mine.yaml:3"},

@@ -323,6 +323,21 @@ def test_what_an_earlier_run_left_is_stopped_by_doctor(nvml: Nvml, monkeypatch: 
     )
 
 
+def test_what_yaml_once_read_as_true_is_refused_before_vllm_refuses_it(recipe: Callable[..., Path]) -> None:
+    """vLLM says `unrecognized arguments: yes` after 7 s of imports."""
+    recipe("serve:\n  enforce_eager: yes\n  enable_prefix_caching: off\nmodel: {id: a/model, facts: {source: here}}\n")
+    takes = "is a value, and a flag that is only switched on or off takes none"
+    do = "preflight.flags=warn passes it on all the same"
+    words = ("hardware=a100x1", "serve.disable_log_stats=on")
+    told = [
+        f"serve.enforce_eager (recipes/mine.yaml:2) — 'yes' {takes}; write true; {do}",
+        f"serve.enable_prefix_caching (recipes/mine.yaml:3) — 'off' {takes}; write false; {do}",
+        f"serve.disable_log_stats — 'on' {takes}; write true; {do}",
+    ]
+    assert refused(*words, launching=False) == told
+    assert f"'yes' {takes}; write true; {do}" in warnings(*words, "preflight.flags=warn", launching=False)
+
+
 def test_fewer_devices_are_named_than_are_needed(nvml: Nvml) -> None:
     nvml.has(gpu(), gpu())
     assert refused("hardware=a100x2", "parallelism.tp=2", "env.CUDA_VISIBLE_DEVICES='0'") == [

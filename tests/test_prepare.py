@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipe_runner import prepare
+from recipe_runner.composition.misread import quoted
 from recipe_runner.composition.schema import Timeouts
 from recipe_runner.errors import RecipeError
 from tests.conftest import Answer
@@ -39,6 +40,36 @@ def test_auto_is_the_profile_that_this_host_is(
 
 def test_a_named_profile_needs_no_note(nvml: Nvml, no_vllm: None) -> None:
     assert not any("auto" in warning for warning in planned("recipe=mine", "hardware=a100x2")[0].warnings)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "name", "count"), [([], "cpu", 1), ([gpu()] * 2, "a100x2", 2), ([gpu("NVIDIA Unheard-of")], "host", 1)]
+)
+def test_what_does_not_fit_hardware_that_nobody_named_says_whence_it_is(
+    gpus: list[dict], name: str, count: int, nvml: Nvml, no_vllm: None, cli: Callable[..., Answer]
+) -> None:
+    nvml.has(*gpus)
+    what = f"tp=4 takes 4 devices, {name} has {count}"
+    do = f"make tp × dp × pp at most {count}, or name larger hardware"
+    words = ("plan", "recipe=mine", "parallelism.tp=4")
+    assert cli(*words).refusal == [f"parallelism — {what} (hardware=auto is {name} here); {do}"]
+    assert cli(*words, f"hardware={name}").refusal == [f"parallelism — {what}; {do}"]
+
+
+def test_memory_that_is_not_enough_says_whence_the_hardware_is(
+    nvml: Nvml, no_vllm: None, cli: Callable[..., Answer]
+) -> None:
+    nvml.has(gpu("NVIDIA L4", 21.96))
+    (told,) = cli("plan", "recipe=qwen3-8b").refusal
+    assert told.startswith("memory — Qwen/Qwen3-8B on l4x1 does not fit: ")
+    assert " too few (hardware=auto is l4x1 here); serve.max_model_len=" in told
+
+
+def test_what_has_nothing_to_do_with_the_hardware_does_not_speak_of_it(
+    nvml: Nvml, no_vllm: None, cli: Callable[..., Answer]
+) -> None:
+    nvml.has(*[gpu()] * 8)
+    assert "auto is" not in "".join(cli("plan", "recipe=mine", "parallelism=four", "serve.port=x").refusal)
 
 
 def test_auto_sees_only_visible_gpus(nvml: Nvml, no_vllm: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,20 +129,20 @@ def test_what_the_machine_lacks_and_what_does_not_fit_are_told_at_once(cli: Call
 
 
 def test_what_an_unreadable_word_would_have_changed_is_not_judged(cli: Callable[..., Answer]) -> None:
-    why = "this is not an override: missing EQUAL at '<EOF>'; write key=value, quoted where needed"
-    reason = "this is not an override: token recognition error at: ''s'; write key=value, quoted where needed"
+    name, why = "it's", "there is no = in it; write hardware=VALUE"
+    reason = f"the quote ' is not closed; put all of the value in quotes: {quoted('recipe', name)}"
     assert cli("plan", "recipe=internvl3", "hardware").refusal == [f"hardware — {why}"]
     assert cli("plan", "recipe=it's", "hardware").refusal == [f"recipe=it's — {reason}", f"hardware — {why}"]
 
 
 def test_one_request_is_judged_as_a_whole_too(cli: Callable[..., Answer]) -> None:
     assert cli("show", "mine", "hardware=a100x2", "serve.port=x", "nonsense").refusal == [
-        "nonsense — this is not an override: missing EQUAL at '<EOF>'; write key=value, quoted where needed",
+        "nonsense — there is no = in it; write nonsense=VALUE",
         "serve.port — 'x' does not fit here; it should be a valid integer",
     ]
 
 
 def test_an_unread_word_alone_is_enough_to_refuse_a_request(cli: Callable[..., Answer]) -> None:
     assert cli("show", "mine", "hardware=a100x2", "nonsense").refusal == [
-        "nonsense — this is not an override: missing EQUAL at '<EOF>'; write key=value, quoted where needed"
+        "nonsense — there is no = in it; write nonsense=VALUE"
     ]

@@ -170,7 +170,7 @@ def test_who_forks_faster_than_we_look_is_caught_all_the_same(tmp_path: Path) ->
     child = script.start()
     script.at(child, "here")
     assert child.stop(0.1) == []
-    assert not [pid for pid in psutil.pids() if process._session(pid) == child.pid]
+    assert not [pid for pid in psutil.pids() if process.session(pid) == child.pid]
 
 
 def test_who_is_stopped_ends_politely(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Plugins by name and by place."""
 
+import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -11,6 +12,7 @@ from recipe_runner import registry
 from recipe_runner.checks.models import Models
 from recipe_runner.errors import RecipeError
 
+CHECK = "from recipe_runner.api import Check\nclass Mine(Check):\n    {}: int = 1\n"
 CHECKS = "chat, completion, image, models"
 
 
@@ -26,6 +28,44 @@ def test_a_plugin_by_its_place_is_found_in_the_current_folder(write: Callable[..
     assert registry.load("checks", "recipe_runner.checks.models:Models", "here") is Models
 
 
+def test_a_plugin_beside_the_recipe_comes_first(write: Callable[..., Path], tmp_path: Path) -> None:
+    text = "from beside_words import WORD\n" + CHECK.format("{}").replace("int = 1", "str = WORD")
+    for folder in ("one", "other"):
+        write(f"{folder}/beside_checks.py", text.format(folder))
+        write(f"{folder}/beside_words.py", f"WORD = {folder!r}\n")
+    write("beside_checks.py", CHECK.format("here"))
+    before = sys.path.copy()
+    one, other, again = (
+        registry.load("checks", "beside_checks:Mine", "x", [tmp_path / name]) for name in ("one", "other", "one")
+    )
+    assert [one(uses="x").one, other(uses="x").other] == ["one", "other"]  # type: ignore[attr-defined]
+    assert again is one
+    assert sys.path == before
+    assert not {"beside_checks", "beside_words"} & sys.modules.keys()
+    here = registry.load("checks", "beside_checks:Mine", "x", [tmp_path / "none"])
+    assert [*here.model_fields] == ["uses", "here"]
+
+
+def test_a_module_of_a_package_beside_the_recipe(write: Callable[..., Path], tmp_path: Path) -> None:
+    write("one/beside_package/checks.py", CHECK.format("inner"))
+    found = registry.load("checks", "beside_package.checks:Mine", "x", [tmp_path / "one"])
+    assert "inner" in found.model_fields
+
+
+@pytest.mark.parametrize("module", ["../beside_secret", "..beside_secret", "one/../beside_secret"])
+def test_a_module_is_no_path(module: str, write: Callable[..., Path], tmp_path: Path) -> None:
+    write("beside_secret.py", CHECK.format("secret"))
+    with pytest.raises(RecipeError, match="cannot be loaded"):
+        registry.load("checks", f"{module}:Mine", "x", [tmp_path / "one"])
+
+
+def test_a_broken_module_beside_the_recipe_is_told_each_time(write: Callable[..., Path], tmp_path: Path) -> None:
+    write("one/beside_broken.py", "raise ValueError('broken at import')\n")
+    for _ in range(2):
+        with pytest.raises(RecipeError, match="cannot be loaded: ValueError: broken at import"):
+            registry.load("checks", "beside_broken:Mine", "x", [tmp_path / "one"])
+
+
 @pytest.mark.parametrize(
     ("uses", "told"),
     [
@@ -35,7 +75,13 @@ def test_a_plugin_by_its_place_is_found_in_the_current_folder(write: Callable[..
         (3, f"`uses` is missing; name what it uses: {CHECKS}"),
         (
             "no_such_module:Check",
-            "the check no_such_module:Check cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'; "
+            "the check no_such_module:Check cannot be loaded: ModuleNotFoundError: No module named 'no_such_module' "
+            "(looked for in recipes, my, the folder you are in, and where Python looks); "
+            "correct the name, or the module",
+        ),
+        (
+            "my_lacking_checks:Mine",
+            "the check my_lacking_checks:Mine cannot be loaded: ModuleNotFoundError: No module named 'no_such_module'; "
             "correct the name, or the module",
         ),
         (
@@ -57,8 +103,9 @@ def test_a_plugin_by_its_place_is_found_in_the_current_folder(write: Callable[..
 )
 def test_what_cannot_be_loaded_is_told_in_words(uses: object, told: str, write: Callable[..., Path]) -> None:
     write("my_broken_checks.py", "raise ValueError('broken at import')\n")
+    write("my_lacking_checks.py", "import no_such_module\n")
     with pytest.raises(RecipeError) as error:
-        registry.load("checks", uses, "validation.x")
+        registry.load("checks", uses, "validation.x", (Path("recipes"), Path(), Path("my")))
     assert str(error.value) == f"validation.x — {told}"
 
 

@@ -10,8 +10,8 @@ from recipe_runner.serving import server
 from tests.running import DOWN, SMALL, fake, free_port, run_here
 
 REPORT = [
-    *("format", "verdict", "recipe", "hardware", "engine", "parallelism", "url", "started", "environment"),
-    *("memory", "phases"),
+    *("format", "verdict", "recipe", "hardware", "engine", "parallelism", "url", "choices", "overrides", "processes"),
+    *("provenance", "started", "environment", "memory", "phases"),
     *("checks", "benchmarks", "expected", "errors", "diagnosis", "log_excerpt", "server_log", "teardown", "warnings"),
     "folder",
 ]
@@ -26,14 +26,18 @@ def test_a_run_from_its_plan_to_its_report(tmp_path: Path) -> None:
     assert code == 0
     folder.assert_nothing_left()
     assert sorted(path.name for path in folder.run.iterdir()) == [
-        *("events.jsonl", "load.json", "load.log", "plan.json", "report.json", "report.md", "server.log")
+        *("events.jsonl", "load.json", "load.log", "plan.json", "recipe.lock.yaml"),
+        *("report.json", "report.md", "server.log"),
     ]
     report = folder.report
     assert list(report) == REPORT
     assert list(report["environment"]) == ENVIRONMENT
     assert [list(check) for check in report["checks"]] == [["name", "uses", "verdict", "detail", "seconds"]] * 2
     assert [list(item) for item in report["benchmarks"]] == [
-        ["name", "uses", "verdict", "detail", "seconds", "metrics"]
+        [
+            *("name", "uses", "verdict", "detail", "seconds", "metrics", "argv"),
+            *("measurements", "noise", "figures", "distributions", "curve"),
+        ]
     ]
     assert [list(phase) for phase in report["phases"]] == [["name", "seconds"]] * 5
     assert folder.phases == ["launch", "ready", "checks", "benchmarks", "teardown"]
@@ -55,7 +59,13 @@ def test_the_events_tell_it_in_order(tmp_path: Path) -> None:
     _, folder = run_here(tmp_path, *SMALL, *fake())
     assert [(event["event"], event.get("name")) for event in folder.events] == [
         *(("phase", "launch"), ("phase", "ready"), ("phase", "checks"), ("check", "capital"), ("check", "another")),
-        *(("phase", "benchmarks"), ("benchmark", "load"), ("phase", "teardown"), ("end", None)),
+        *(
+            ("phase", "benchmarks"),
+            ("measurement", "load"),
+            ("benchmark", "load"),
+            ("phase", "teardown"),
+            ("end", None),
+        ),
     ]
     moments = [event["at"] for event in folder.events]
     assert moments == sorted(moments)
@@ -69,7 +79,7 @@ def test_the_plan_is_written_before_anything_starts(tmp_path: Path, monkeypatch:
         server.Server, "start", lambda self: (seen.append([p.name for p in self.log.parent.iterdir()]), start(self))
     )
     _, folder = run_here(tmp_path, *SMALL, *fake(), "benchmark=none")
-    assert sorted(seen[0]) == ["events.jsonl", "plan.json"]
+    assert sorted(seen[0]) == ["events.jsonl", "plan.json", "recipe.lock.yaml"]
     assert folder.plan["processes"][0]["role"] == "server"
 
 
@@ -112,12 +122,13 @@ def test_points_that_share_a_server_share_its_launch(
     folder.assert_nothing_left()
     points = 2 ** len(swept)
     (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
-    assert sorted(path.name for path in sweep.iterdir()) == [f"{number:03}" for number in range(points)]
+    numbers = [f"{number:03}" for number in range(points)]
+    assert sorted(path.name for path in sweep.iterdir()) == [*numbers, "report.md", "sweep.json"]
     assert len(list(sweep.glob("*/server.log"))) == launches
     assert len(folder.pids()) == launches + points
-    documents = json.loads(out)
+    documents = [point["report"] for point in json.loads(out)["points"]]
     assert [document["folder"] for document in documents] == [
-        str(path.relative_to(tmp_path)) for path in sorted(sweep.iterdir())
+        str((sweep / number).relative_to(tmp_path)) for number in numbers
     ]
     assert len({document["server_log"] for document in documents}) == launches
     assert all((tmp_path / document["server_log"]).exists() for document in documents)
@@ -159,7 +170,9 @@ def test_points_that_cannot_begin_do_not_lose_the_others(
     ran = [path.parent for path in sorted(tmp_path.glob("runs/sweeps/*/*/report.json"))]
     assert [path.name for path in ran] == ["000", "003"]
     if as_json:
-        assert [document["folder"] for document in json.loads(out)] == [str(path.relative_to(tmp_path)) for path in ran]
+        points = json.loads(out)["points"]
+        assert [point["report"] and point["verdict"] for point in points] == ["passed", None, None, "passed"]
+        assert [[fault["where"] for fault in point["errors"]] for point in points] == [[], ["leases"], ["leases"], []]
     else:
         assert [line.split()[0] for line in out.splitlines() if line.endswith(("/000", "/003"))] == ["passed", "passed"]
     told = [line for line in err.splitlines() if line.startswith("recipe-run: leases — ")]
@@ -174,4 +187,5 @@ def test_where_no_point_can_begin_there_is_only_the_error(tmp_path: Path, capsys
     assert run_here(tmp_path, *words)[0] == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.count("recipe-run: report.folder — taken/sweeps/") == 2
+    assert err.count("recipe-run: report.folder — taken/sweeps/") == 1
+    assert err.endswith(" cannot be written: Not a directory; name another with report.folder=…\n")

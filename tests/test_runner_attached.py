@@ -33,7 +33,7 @@ def attach(url: str, *how: str) -> tuple[str, ...]:
 def test_attached_to_a_server_that_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with serving() as running:
         url = f"http://127.0.0.1:{running.server_port}"
-        code, folder = run_here(tmp_path, *attach(url))
+        code, folder = run_here(tmp_path, *attach(url), "benchmark=load", "benchmark.load.num_prompts=5")
         assert code == 0, capsys.readouterr().err
         with Client(url, "test/small", 5) as client:
             assert client.healthy()
@@ -42,6 +42,9 @@ def test_attached_to_a_server_that_stays_as_it_is(tmp_path: Path, capsys: pytest
     assert (report["hardware"], report["server_log"], report["url"]) == (None, None, url)
     assert report["teardown"] == DOWN | {"port_free": None}
     assert folder.verdicts == {"capital": "passed", "another": "passed", "load": "measured"}
+    (measurement,) = report["benchmarks"][0]["measurements"]
+    assert measurement["seed"] > 0  # others may have asked that server before
+    assert measurement["server"]["requests"] == 5
     assert not (folder.run / "server.log").exists()
     assert (folder.plan["processes"], folder.plan["hardware"]) == ([], None)
     assert capsys.readouterr().err.startswith(f"small on {url} (simulated), into runs/small/attached/")

@@ -68,6 +68,13 @@ class Leaves(Benchmark):
 class Broken(Report):
     def write(self, report, folder):
         return report["no\\nsuch"]
+
+
+class Key(Benchmark):
+    def run(self, name, bench):
+        argv = [sys.executable, "-c", "import os; print('key:', os.environ.get('OPENAI_API_KEY'))"]
+        bench.run(argv, bench.folder / "key.log")
+        return Outcome("measured")
 """
 VERDICTS = "passed, failed, inconclusive, measured, skipped, error"
 
@@ -163,6 +170,17 @@ def test_shared_memory_that_a_benchmark_found_is_left_to_its_owner(
     folder.assert_nothing_left()
 
 
+@pytest.mark.parametrize("key", ["", "mine"])
+def test_a_key_for_somebody_else_is_not_sent_to_the_server(
+    own: Callable[..., tuple[int, Folder]], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    """`vllm bench serve` sends what stands in OpenAI's variable to whatever server it measures."""
+    monkeypatch.setenv("OPENAI_API_KEY", "for-openai")
+    monkeypatch.setenv("VLLM_API_KEY", key)
+    _, folder = own("+benchmark.key={uses: 'own_plugins:Key'}")
+    assert (folder.run / "key.log").read_text() == f"key: {key}\n"
+
+
 @pytest.mark.parametrize("attached", [False, True])
 def test_processes_of_a_benchmark_that_are_left_are_an_error(
     own: Callable[..., tuple[int, Folder]], monkeypatch: pytest.MonkeyPatch, attached: bool
@@ -182,4 +200,5 @@ def test_processes_of_a_benchmark_that_are_left_are_an_error(
     assert folder.report["teardown"]["processes_left"] == 1
     (error,) = folder.report["errors"]
     assert error["where"] == "teardown"
-    assert re.fullmatch(r"of the server there is 1 process left: .*pid \d+\)?", error["what"])
+    assert re.fullmatch(r"of a benchmark's client there is 1 process left: .*pid \d+\)?", error["what"])
+    assert error["do"] == "what hangs in a driver goes only with a restart"

@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from recipe_runner import console, report
+from recipe_runner import folder as folder_module
 from recipe_runner.serving.serverlog import last_line, logged_memory, telling_lines
 from tests.running import SMALL, run_here
 
@@ -157,6 +158,7 @@ def test_durations_do_not_follow_the_clock(tmp_path: Path, monkeypatch: pytest.M
     real_s = time.monotonic()
     monkeypatch.setattr(time, "time", jumping)
     monkeypatch.setattr(report, "datetime", Jumping)
+    monkeypatch.setattr(folder_module, "datetime", Jumping)
     code, folder = run_here(tmp_path, *SMALL, "engine=sim", "benchmark=none")
     real_s = time.monotonic() - real_s
     assert code == 0
@@ -171,6 +173,8 @@ def test_durations_do_not_follow_the_clock(tmp_path: Path, monkeypatch: pytest.M
 TIMES = ("time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today")
 WALL = {
     "report.py": "time stamps",
+    "folder.py": "time stamps",
+    "sweep.py": "time stamps",
     "model/hub.py": "the age of a file",
     "model/fetch.py": "the age of a file",
     "host/orphans.py": "the age of a file",

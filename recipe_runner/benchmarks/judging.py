@@ -1,15 +1,22 @@
 """A command that measures and saves its result as JSON: run it, and refuse what it did not measure."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from recipe_runner.api import Bench, Outcome, failed, is_number
+from recipe_runner.benchmarks.samples import NAMES, samples, statistics_of
 
 METRICS: Final = (
     *("completed", "failed", "duration", "total_input_tokens", "total_output_tokens"),
     *("request_throughput", "output_throughput", "total_token_throughput"),
-    *(f"{stat}_{of}_ms" for of in ("ttft", "tpot", "itl") for stat in ("mean", "median", "p99")),
+    *NAMES,
+)
+SAMPLED: Final = ("ttft", "tpot", "itl")
+REFUSED: Final = re.compile(  # what errors say where a server does not take, or keep, a request; vLLM and aiohttp, ours
+    r"Too Many Requests|Service Unavailable|ServerDisconnectedError|ConnectionResetError|ClientConnectorError"
+    r"|status (?:429|503)\b|RemoteProtocolError|ConnectError|ReadError"
 )
 
 
@@ -28,15 +35,22 @@ def measured(command: str, argv: Sequence[str], name: str, bench: Bench, asked: 
     return judge(result, asked)
 
 
-def judge(result: dict[str, Any], asked: int) -> Outcome:
+def judge(result: Mapping[str, Any], asked: int) -> Outcome:
     """Refuse a result that measured something else than was asked for."""
-    metrics = {key: result[key] for key in METRICS if is_number(result.get(key))}
+    found = samples(result)
+    known = {**statistics_of(found.ms), **result}
+    metrics = {key: known[key] for key in METRICS if is_number(known.get(key))}
     completed = int(metrics.get("completed", 0))
     if metrics.get("failed"):
-        return Outcome("failed", f"{metrics['failed']:.0f} of {asked} requests failed", metrics)
+        detail = f"{metrics['failed']:.0f} of {asked} requests failed"
+        if refused := sum(bool(REFUSED.search(str(error))) for error in result.get("errors") or ()):
+            metrics["refused"], detail = refused, f"{detail}; the server refused or dropped {refused} of them"
+        return Outcome("failed", detail, metrics)
     if completed < asked:
         return Outcome("failed", f"only {completed} of {asked} requests were completed", metrics)
     if not metrics.get("total_output_tokens"):
         return Outcome("failed", "no tokens were generated", metrics)
     rate, ttft = metrics.get("output_throughput", 0.0), metrics.get("median_ttft_ms", 0.0)
-    return Outcome("measured", f"{completed} requests, {rate:.2f} tok/s out, median TTFT {ttft:.1f} ms", metrics)
+    detail = f"{completed} requests, {rate:.2f} tok/s out, median TTFT {ttft:.1f} ms"
+    kept = {f"{kind}_ms": found.ms[kind] for kind in SAMPLED if found.ms.get(kind)}
+    return Outcome("measured", detail, metrics, samples=kept, span=found.span)

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import httpx
 
-from recipe_runner.benchmarks.load_figures import Stream, figures
+from recipe_runner.benchmarks.load_figures import Stream, arrays, figures
 from recipe_runner.client import KEY
-from recipe_runner.serialize import one_line, to_json, write_json
+from recipe_runner.serialize import one_line, to_json
 
 CLIENT: Final = "recipe-runner load"
 CONNECT_S: Final = 10.0
@@ -32,7 +32,8 @@ class Load:
     def __init__(self, asked: argparse.Namespace, http: httpx.AsyncClient) -> None:
         self.asked, self.http = asked, http
         self.streams: list[Stream] = []
-        self.failed, self.silent = 0, False
+        self.errors: list[str] = []
+        self.silent = False
 
     async def run(self, prompts: Sequence[str]) -> float:
         """Make every request; how long that took, in seconds."""
@@ -46,26 +47,26 @@ class Load:
                 self.streams.append(await self._ask(prompt))
                 print(f"{len(self.streams)} requests completed", flush=True)
             except (httpx.HTTPError, ValueError, TypeError, AttributeError) as exc:
-                self.failed += 1
                 silent = isinstance(exc, httpx.ReadTimeout)
                 self.silent |= silent
                 why = f"the server was silent for {self.asked.timeout_s:g} s" if silent else str(exc)
-                print(one_line(f"a request failed: {type(exc).__name__}: {why}", 300), flush=True)
+                self.errors.append(one_line(f"{type(exc).__name__}: {why}", 300))
+                print(f"a request failed: {self.errors[-1]}", flush=True)
 
     async def _ask(self, prompt: str) -> Stream:
-        asked, stream, rest = self.asked, Stream(), b""
+        asked, rest = self.asked, b""
         chat = asked.endpoint == "chat"
         said = {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
         body = {"model": asked.model, **said, "max_tokens": asked.output_len, "stream": True}
         body |= {"stream_options": {"include_usage": True}} | ({"ignore_eos": True} if asked.ignore_eos else {})
-        start = time.perf_counter()
+        stream = Stream(time.perf_counter())
         async with self.http.stream("POST", "/v1/chat/completions" if chat else "/v1/completions", json=body) as answer:
             if answer.status_code != 200:
                 raise ValueError(f"status {answer.status_code}: {(await answer.aread()).decode(errors='replace')}")
             async for read in answer.aiter_bytes():  # not aiter_lines: text that was generated may hold other line ends
                 *lines, rest = (rest + read).split(b"\n")
                 for line in lines:
-                    stream.take(line, time.perf_counter() - start)
+                    stream.take(line, time.perf_counter() - stream.started)
         if not (stream.ended and stream.times):
             raise ValueError(f"the stream ended after {len(stream.times)} events, without its end")
         return stream
@@ -75,7 +76,7 @@ async def measure(asked: argparse.Namespace) -> dict[str, Any]:
     chance = random.Random(asked.seed)  # noqa: S311 — the same prompts each time are what is wanted
     words, count = WORDS.split(), asked.num_prompts + asked.num_warmups
     prompts = [" ".join(chance.choices(words, k=asked.input_len)) for _ in range(count)]
-    key = os.environ.get(KEY) or os.environ.get("OPENAI_API_KEY")
+    key = os.environ.get(KEY)
     how: dict[str, Any] = {"timeout": httpx.Timeout(asked.timeout_s, connect=CONNECT_S, pool=None)}
     how |= {"limits": httpx.Limits(max_connections=None), "trust_env": False}
     how |= {"headers": {"Authorization": f"Bearer {key}"}} if key else {}
@@ -86,7 +87,8 @@ async def measure(asked: argparse.Namespace) -> dict[str, Any]:
         load = Load(asked, http)
         seconds = await load.run(prompts[: asked.num_prompts])
     workload = {name: value for name, value in vars(asked).items() if name not in ("url", "result")}
-    return {"client": CLIENT, **workload, **figures(load.streams, load.failed, seconds)}
+    each = {**arrays(load.streams), "errors": load.errors} if asked.result else {}
+    return {"client": CLIENT, **workload, **figures(load.streams, len(load.errors), seconds), **each}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     result = asyncio.run(measure(asked))
     if asked.result:
-        write_json(asked.result, result)
+        asked.result.write_text(to_json(result) + "\n", encoding="utf-8")
     else:
         print(to_json(result, indent=2))
     return 0

@@ -4,16 +4,18 @@ Times are those of each event that carries a choice: the one that only says who 
 """
 
 import json
-import statistics
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from recipe_runner.benchmarks.samples import NAMES, samples, statistics_of
+
 
 class Stream:
-    """One streamed answer: when each event came, in seconds from the request, and what the server counted."""
+    """One streamed answer: when each event came, in seconds from its start, and what the server counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, started: float = 0.0) -> None:
+        self.started = started
         self.times: list[float] = []
         self.usage: dict[str, Any] = {}
         self.ended = False
@@ -41,10 +43,9 @@ class Stream:
 
 
 def figures(streams: Sequence[Stream], failed: int, seconds: float) -> dict[str, Any]:
-    """What the requests came to, under the names that `vllm bench serve` gives."""
+    """What the requests came to, under the names that `vllm bench serve` gives; of nothing, times are 0 as there."""
     inputs = sum(stream.prompt_tokens for stream in streams)
     output = sum(stream.tokens for stream in streams)
-    long = [stream for stream in streams if stream.tokens > 1]
     return {
         "completed": len(streams),
         "failed": failed,
@@ -54,15 +55,16 @@ def figures(streams: Sequence[Stream], failed: int, seconds: float) -> dict[str,
         "request_throughput": len(streams) / seconds,
         "output_throughput": output / seconds,
         "total_token_throughput": (inputs + output) / seconds,
-        **_spread("ttft", [stream.times[0] for stream in streams]),
-        **_spread("tpot", [(stream.times[-1] - stream.times[0]) / (stream.tokens - 1) for stream in long]),
-        **_spread("itl", [after - before for stream in streams for before, after in pairwise(stream.times)]),
+        **dict.fromkeys(NAMES, 0.0),
+        **statistics_of(samples(arrays(streams)).ms),
     }
 
 
-def _spread(of: str, seconds: Sequence[float]) -> dict[str, float]:
-    """Mean, median and 99th percentile in milliseconds; 0 of nothing, as there."""
-    values = [1000 * value for value in seconds] or [0.0]
-    p99 = statistics.quantiles(values, n=100, method="inclusive")[98] if len(values) > 1 else values[0]
-    stats = {"mean": statistics.fmean(values), "median": statistics.median(values), "p99": p99}
-    return {f"{stat}_{of}_ms": value for stat, value in stats.items()}
+def arrays(streams: Sequence[Stream]) -> dict[str, list[Any]]:
+    """Every single value in seconds, as `--save-detailed` has them there."""
+    return {
+        "output_lens": [stream.tokens for stream in streams],
+        "ttfts": [stream.times[0] for stream in streams],
+        "itls": [[after - before for before, after in pairwise(stream.times)] for stream in streams],
+        "start_times": [stream.started for stream in streams],
+    }

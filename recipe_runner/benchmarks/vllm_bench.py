@@ -1,16 +1,24 @@
 """`vllm_bench`: `vllm bench serve` against the server, read from the JSON that it saves."""
 
-from typing import Any
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field
 
 from recipe_runner.api import Bench, Benchmark, Outcome, Target, skipped
-from recipe_runner.benchmarks.judging import measured
+from recipe_runner.benchmarks.judging import METRICS, measured
 from recipe_runner.process import words
+
+COMPLETIONS: Final = (None, "vllm", "openai")  # backends that send a prompt as it is
+INPUT_LEN: Final = 1024  # vLLM's own default
 
 
 class VllmBench(Benchmark):
-    """Runs `vllm bench serve`; the fields are its flags, and what is not listed goes into `extra_args`."""
+    """Runs `vllm bench serve`; the fields are its flags, and what is not listed goes into `extra_args`.
+
+    On a server that has seen its prompts already, it runs with another `seed`.
+    """
+
+    metrics: ClassVar = METRICS
 
     backend: str | None = None
     endpoint: str | None = None
@@ -33,8 +41,20 @@ class VllmBench(Benchmark):
     goodput: list[str] | None = None
     extra_args: dict[str, Any] = {}
 
+    def unmeasured(self) -> int:
+        """Warm-ups, and the request that tests whether the server is ready, which vLLM since 0.14 makes if told to."""
+        return self._flag("num_warmups", 0) + (self._flag("ready_check_timeout_sec", 0) > 0)
+
+    def shared_prefix(self) -> float | None:
+        """Every prompt begins with the same prefix, and the first one is that of each unmeasured request, too."""
+        if self.dataset_name != "random" or self.backend not in COMPLETIONS:
+            return None
+        prefix, extra = self._flag("random_prefix_len", 0), self.unmeasured()
+        length = prefix + self._flag("input_len", self._flag("random_input_len", INPUT_LEN))
+        return (extra * length + (self.num_prompts - 1) * prefix) / ((extra + self.num_prompts) * length)
+
     def argv(self, target: Target) -> tuple[str, ...]:
-        given = self.model_dump(include=self.model_fields_set - {"uses", "extra_args"}, exclude_none=True)
+        given = self.model_dump(include=self.model_fields_set - {"uses", "repeat", "extra_args"}, exclude_none=True)
         flags = {"dataset_name": self.dataset_name, **given, **self.extra_args}
         name = {"served_model_name": target.served_name} if target.served_name != target.model else {}
         place = {"base_url": target.base_url} if target.base_url else {"host": target.host, "port": target.port}
@@ -43,11 +63,25 @@ class VllmBench(Benchmark):
         return (*(target.client or ("vllm",)), "bench", "serve", *words(chosen))
 
     def appended(self, name: str) -> tuple[str, ...]:
-        return ("--save-result", "--result-dir", ".", "--result-filename", f"{name}.json")
+        return ("--save-result", "--save-detailed", "--result-dir", ".", "--result-filename", f"{name}.json")
 
     def run(self, name: str, bench: Bench) -> Outcome:
         if bench.target.client is None:
             return skipped("no vllm command here to measure with")
-        argv = [*self.argv(bench.target), *self.appended(name)]
+        argv = [*self._fresh(bench).argv(bench.target), *self.appended(name)]
         argv[argv.index("--result-dir") + 1] = str(bench.folder)
         return measured("vllm bench serve", argv, name, bench, self.num_prompts)
+
+    def _fresh(self, bench: Bench) -> Self:
+        """The same with prompts that the server has not seen; the very same, where that is so anyway."""
+        seed = self._flag("seed", 0)
+        if (fresh := bench.fresh_seed(seed)) == seed:
+            return self
+        extra = {name: value for name, value in self.extra_args.items() if name != "seed"}
+        return self.model_copy(update={"seed": fresh, "extra_args": extra})
+
+    def _flag(self, name: str, default: int) -> int:
+        """A flag's value, wherever it was given."""
+        given = {key.replace("-", "_"): value for key, value in self.extra_args.items()}
+        value = given.get(name, getattr(self, name, None))
+        return value if isinstance(value, int) else default

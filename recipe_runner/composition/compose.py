@@ -8,8 +8,8 @@ import functools
 import itertools
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,45 +22,56 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from recipe_runner.composition import added, library
-from recipe_runner.composition.layers import Layer
+from recipe_runner.composition import added, library, misread
+from recipe_runner.composition.layers import Folded, fold
+from recipe_runner.composition.lock import Lock, dotted, merged, of
 from recipe_runner.composition.sources import lineage, register
-from recipe_runner.composition.space import Space
-from recipe_runner.composition.stack import stack
+from recipe_runner.composition.space import DEFAULTS, GROUPS, Space, unknown_key
+from recipe_runner.composition.stack import nested, stack
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import shipped
 
-GROUPS: Final = ("recipe", "hardware", "engine", "parallelism", "validation", "benchmark")
 NEEDED: Final = ("recipe", "hardware", "engine")  # taken away, they are chosen as if they had not been named
-SECTIONS: Final = (
-    *("model", "parallelism", "serve", "env", "validation", "benchmark"),
-    *("engine", "hardware", "preflight", "timeouts", "report"),
-)
-DEFAULTS: Final = {
-    **dict.fromkeys(("parallelism", "validation", "benchmark"), "recipe"),
-    **{"hardware": "host", "engine": "vllm"},
-}
 MOST_POINTS: Final = 10_000
 Assignment = tuple[str, Any]
 
 
 @dataclass(frozen=True)
 class Point:
-    """One thing to run: the choices that Hydra composes, and the values that were typed (dotted key → value)."""
+    """One thing to run: the choices that Hydra composes, and the values that were typed (dotted key → value).
+
+    `swept` are those of both that differ between the points of a sweep.
+    """
 
     choices: dict[str, str]
     typed: dict[str, Any]
+    swept: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Composed:
-    """The layers of one point, lowest first; the names chosen; the recipe's file; what a person should know."""
+    """What is under all that is typed; the names chosen; the recipe's file; what a person should know.
 
-    layers: tuple[Layer, ...]
+    `recipe` is what the recipe says with all that it inherits; `files` are those that all this was read from. Where the
+    recipe is a `lock`, its layer is the last below; `under_lock` are the values without it.
+    """
+
+    below: Folded
     choices: dict[str, str]
     recipe_file: Path
+    recipe: Mapping[str, Any]
+    files: tuple[Path, ...]
+    lock: Lock | None
+    under_lock: Mapping[str, Any]
     warnings: tuple[str, ...]
     faults: tuple[Fault, ...]
+
+    def overrides(self, typed: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What was typed, now and for the lock, as if all of it had been typed now."""
+        if self.lock is None:
+            return typed
+        before = self.lock.block.overrides
+        return dotted(merged(self.under_lock, nested(before), nested(typed))) if typed else before
 
 
 def points(words: list[str], space: Space, *, sweep: bool = False) -> tuple[list[Point], list[Fault]]:
@@ -77,7 +88,8 @@ def points(words: list[str], space: Space, *, sweep: bool = False) -> tuple[list
             faults += exc.faults
     if (count := math.prod(len(axis) for axis in axes)) > MOST_POINTS:
         raise RecipeError(_too_many("-m", f"the sweeps have {count:,} points"))
-    return [_point(combination) for combination in itertools.product(*axes)], faults
+    swept = dict.fromkeys(axis[0][0] for axis in axes if len(axis) > 1)
+    return [_point(combination, swept) for combination in itertools.product(*axes)], faults
 
 
 def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
@@ -104,13 +116,14 @@ def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
         return
     if isinstance(value, RangeSweep) and _length(value) > MOST_POINTS:
         raise RecipeError(_too_many(key, f"{word} has more points than can be run"))
+    numbers = isinstance(value, RangeSweep)  # which are what they are; others are words still
     try:
-        items = list(override.sweep_iterator(transformer=Transformer.encode))
+        items = list(override.sweep_iterator(transformer=Transformer.identity if numbers else Transformer.encode))
     except OmegaConfBaseException as exc:
         raise RecipeError(Fault(key, f"{word} is a sweep of sweeps", "list them: a,b or range(1,5)")) from exc
     except HydraException as exc:
         raise RecipeError(Fault(key, f"{word} has no points to run", "list them: a,b or range(1,5)")) from exc
-    yield from (_assign(key, _parse(f"{key}={item}").value()) for item in items)
+    yield from (_assign(key, item if numbers else _parse(f"{key}={item}").value()) for item in items)
 
 
 def _length(sweep: RangeSweep) -> float:
@@ -122,26 +135,29 @@ def _too_many(where: str, what: str) -> Fault:
     return Fault(where, what, f"sweep over at most {MOST_POINTS:,} points at once")
 
 
+@functools.cache
+def _parser() -> OverridesParser:
+    return OverridesParser.create()
+
+
 def _parse(word: str) -> Override:
     try:
-        return OverridesParser.create().parse_override(word)
-    except (HydraException, RecursionError) as exc:
-        reason = str(exc).splitlines()[0].split("See https")[0].strip()
-        raise RecipeError(
-            Fault(word, f"this is not an override: {reason}", "write key=value, quoted where needed")
-        ) from exc
+        return _parser().parse_override(word)
+    except HydraException as exc:
+        raise RecipeError(Fault(word, *misread.told(word))) from exc
+    except RecursionError as exc:
+        raise RecipeError(Fault(word, "it is nested too deeply", "write it more simply")) from exc
 
 
 def _assign(key: str, value: Any) -> Assignment:
-    section = key.partition(".")[0]
     if not key:
-        raise RecipeError(Fault(f"={value}", "this is not an override: there is no key", "write key=value"))
-    if key not in GROUPS and section not in SECTIONS:
-        raise RecipeError(Fault(key, f"unknown key {section}", choose(section, {*SECTIONS, *GROUPS})))
+        raise RecipeError(Fault(f"={value}", "there is no key before the =", "write key=value"))
+    if fault := unknown_key(key):
+        raise RecipeError(fault)
     return key, value
 
 
-def _point(assignments: tuple[Assignment, ...]) -> Point:
+def _point(assignments: tuple[Assignment, ...], swept: Iterable[str]) -> Point:
     """A group by its name alone is a choice, everything else is a value; a later word wins, and `null` takes away."""
     choices: dict[str, str] = {}
     typed: dict[str, Any] = {}
@@ -153,31 +169,44 @@ def _point(assignments: tuple[Assignment, ...]) -> Point:
             choices.pop(key, None)
         else:
             typed[key] = value
-    return Point(choices, typed)
+    return Point(choices, typed, {key: choices.get(key, typed.get(key)) for key in swept})
 
 
-def compose(point: Point, space: Space) -> Composed:
-    """The layers of one point; for a choice that does not exist its default is composed, and a fault kept.
+def compose(chosen: Mapping[str, str], space: Space) -> Composed:
+    """What choices come to; for one that does not exist its default is composed, and a fault kept.
 
     Raises:
         RecipeError: there is no such recipe, or a file cannot be read.
 
     """
-    choices = {**DEFAULTS, **point.choices}
+    choices = {**DEFAULTS, **chosen}
+    lock = of(chosen, space)
     faults = dict(space.unknown(choices))
+    if lock:
+        faults = {group: lock.blamed(group, choices.get(group), fault) for group, fault in faults.items()}
     if fatal := faults.keys() - DEFAULTS.keys():
         raise RecipeError(*(faults[group] for group in faults if group in fatal or group in DEFAULTS))
     choices |= {group: DEFAULTS[group] for group in faults}
     added.check(space.config_dirs)
     recipe_file, folders = space.recipe(choices["recipe"])
     choices["recipe"] = recipe_file.stem
-    lineage(recipe_file.stem, folders, {group: space.names(group) for group in ("validation", "benchmark", "hardware")})
-    named = {group: name for group, name in choices.items() if group != "engine" or group in point.choices}
+    groups: dict[str, Iterable[str]] = {group: space.names(group) for group in ("validation", "benchmark", "hardware")}
+    family = lineage(recipe_file.stem, folders, groups)
+    named = {group: name for group, name in choices.items() if group != "engine" or group in chosen}
     config, taken = _hydra(tuple(sorted(named.items())), space.config_dirs, tuple(folders))
     choices |= {group: taken[group] for group in ("engine", "hardware")}
-    warnings = () if (note := space.shadow_note(recipe_file)) is None else (note,)
+    layers = list(stack(config, choices, space))
+    bare = fold(layers)
     return Composed(
-        tuple(stack(config, choices, point.typed, space)), choices, recipe_file, warnings, tuple(faults.values())
+        below=bare.under(lock.layer(nested(lock.block.overrides))) if lock else bare,
+        choices={**choices, "recipe": lock.block.recipe} if lock else choices,
+        recipe_file=recipe_file,
+        recipe={key: value for key, value in config["recipe"].items() if key != "origin"},
+        files=tuple(sorted({*family, *(file for layer in layers for file in layer.files())})),
+        lock=lock,
+        under_lock=bare.values,
+        warnings=() if (note := space.shadow_note(recipe_file)) is None else (note,),
+        faults=tuple(faults.values()),
     )
 
 

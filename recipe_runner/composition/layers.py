@@ -25,9 +25,13 @@ class Origin:
         return short(self.source)
 
     @property
+    def file(self) -> Path | None:
+        return None if self.layer == TYPED else in_file(self.source)
+
+    @property
     def folder(self) -> Path:
         """What a relative path in the value is relative to."""
-        return Path() if self.layer == TYPED else Path(re.sub(r":\d+$", "", self.source)).parent
+        return Path() if self.file is None else self.file.parent
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class Layer:
             at = at.rpartition(".")[0]
         return Origin(self.name, self.lines.get(at, self.source))
 
+    def files(self) -> set[Path]:
+        """Those that it was read from."""
+        return {in_file(source) for source in (self.source, *self.lines.values()) if source}
+
 
 @dataclass(frozen=True)
 class Folded:
@@ -54,6 +62,12 @@ class Folded:
     origins: dict[str, Origin]
     missed: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
+    def under(self, layer: Layer) -> "Folded":
+        """The same with one more layer over it; this one stays as it is."""
+        result = Folded(_copied(self.values), dict(self.origins), dict(self.missed))
+        _lay(layer, result.values, layer.values, "", result)
+        return result
+
     def where(self, key: str) -> str:
         """A dotted key as an error names it: with its file and line, if it has one."""
         at = key
@@ -61,6 +75,11 @@ class Folded:
             at = at.rpartition(".")[0]
         origin = self.origins.get(at)
         return f"{key} ({origin})" if origin and origin.layer != TYPED else key
+
+
+def in_file(source: str) -> Path:
+    """The file of `/path/file.yaml:12`."""
+    return Path(re.sub(r":\d+$", "", source))
 
 
 def fold(layers: Iterable[Layer]) -> Folded:
@@ -78,12 +97,14 @@ def _lay(layer: Layer, below: dict[str, Any], above: Mapping[str, Any], at: str,
         old = below.get(key)
         if isinstance(value, Mapping):
             if not isinstance(old, dict):
-                _forget(origins, here)
+                if key in below:
+                    _forget(origins, here)
                 below[key] = {}
                 origins[here] = layer.origin(here)
             _lay(layer, below[key], value, here, result)
             continue
-        _forget(origins, here)
+        if key in below:  # what is not there has no origins, and to look for them takes time
+            _forget(origins, here)
         if value is None:
             if key not in below and layer.name == TYPED:
                 result.missed[here] = tuple(below)
@@ -91,6 +112,11 @@ def _lay(layer: Layer, below: dict[str, Any], above: Mapping[str, Any], at: str,
         else:
             below[key] = value
             origins[here] = layer.origin(here)
+
+
+def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same mappings anew; what they hold is never changed in place."""
+    return {key: _copied(value) if isinstance(value, dict) else value for key, value in values.items()}
 
 
 def _forget(origins: dict[str, Origin], key: str) -> None:

@@ -1,9 +1,9 @@
 """From folded values to a `Request`: every section and plugin block checked, every fault at once."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast, get_args
+from typing import Any, Final, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -11,8 +11,10 @@ from recipe_runner import registry, secrets
 from recipe_runner.api import Benchmark, Check, Engine, Plugin, Report
 from recipe_runner.composition import trust as trusting
 from recipe_runner.composition import words
-from recipe_runner.composition.layers import TYPED, Folded
-from recipe_runner.composition.library import SECTIONS
+from recipe_runner.composition.compose import Composed
+from recipe_runner.composition.faults import faults_of
+from recipe_runner.composition.layers import Folded
+from recipe_runner.composition.places import Places
 from recipe_runner.composition.schema import (
     Address,
     Expected,
@@ -25,6 +27,7 @@ from recipe_runner.composition.schema import (
     Rule,
     Timeouts,
 )
+from recipe_runner.composition.stack import typed as last
 from recipe_runner.errors import Fault, RecipeError, choose
 
 ELSEWHERE: Final = {  # flags of vLLM that have a place of their own
@@ -42,14 +45,15 @@ OWN_FILES: Final = ("events", "plan", "report", "server")
 T = TypeVar("T", bound=BaseModel)
 
 
-def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path, *, trust: bool = False) -> Request:
-    """Check the folded values; without `trust` no code is loaded for a file that is not the person's own.
+def request(composed: Composed, typed: Mapping[str, Any], *, trust: bool = False) -> Request:
+    """Check all values; without `trust` no code is loaded for a file that is not the person's own.
 
     Raises:
         RecipeError: with every fault there is.
 
     """
-    reader = _Reader(folded, {} if trust else trusting.refused(folded))
+    choices, folded = composed.choices, composed.below.under(last(typed))
+    reader = _Reader(folded, {} if trust else trusting.refused(folded), Places(folded, composed.lock, trust))
     serve = reader.mapping("serve")
     reader.flags(serve)
     env = {key: reader.variable(key, value) for key, value in reader.mapping("env").items()}
@@ -60,7 +64,10 @@ def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path, *, tr
     formats = reporting.formats if reporting else []
     result = Request(
         recipe=choices["recipe"],
-        recipe_file=recipe_file,
+        recipe_file=composed.recipe_file,
+        choices=choices,
+        typed=composed.overrides(typed),
+        composed=composed,
         summary=reader.text("summary", folded.values.get("summary", "")),
         hardware_name=choices["hardware"],
         engine_name=choices["engine"],
@@ -94,9 +101,10 @@ def request(folded: Folded, choices: Mapping[str, str], recipe_file: Path, *, tr
 class _Reader:
     """Reads sections and gathers faults; what is faulty is None, and never used: `request` raises at its end."""
 
-    def __init__(self, folded: Folded, barred: Mapping[str, Fault]) -> None:
+    def __init__(self, folded: Folded, barred: Mapping[str, Fault], places: Places) -> None:
         self.folded = folded
         self.barred = barred
+        self.places = places
         self.faults: list[Fault] = list(barred.values())
 
     def section(self, key: str, cls: type[T], values: Any = None) -> T:
@@ -125,7 +133,7 @@ class _Reader:
     def model(self) -> Model:
         values = dict(self.mapping("model"))
         if isinstance(values.get("path"), str):
-            folder, inside = self.origin("model.path")
+            folder, inside = self.places.whence("model.path", values["path"])
             try:
                 path = (folder / values["path"]).resolve()
                 path.is_dir()
@@ -136,11 +144,6 @@ class _Reader:
                 self.fault("model.path", f"{values['path']} is outside the recipe's folder", "give it as model.path=…")
             values["path"] = str(path)
         return self.section("model", Model, values)
-
-    def origin(self, key: str) -> tuple[Path, bool]:
-        """The folder that a relative path is relative to, and whether the path must stay in it."""
-        origin = self.folded.origins[key]
-        return origin.folder, origin.layer != TYPED
 
     def flags(self, serve: Mapping[str, Any]) -> None:
         for key in serve:
@@ -179,59 +182,28 @@ class _Reader:
             self.fault(key, f"there is no {name} here, and a new one needs `uses`", choose(name, others))
             return cast(Plugin, None)
         try:
-            cls = registry.load(kind, block.get("uses"), self.folded.where(key))
+            uses = block.get("uses")
+            beside = self.places.folders(key if siblings is None and kind == "reports" else f"{key}.uses")
+            cls = registry.load(kind, uses, self.folded.where(key), beside)
         except RecipeError as exc:
             self.faults += exc.faults
             return cast(Plugin, None)
-        return self.checked(key, cls, lambda: cls.model_validate(block, context=lambda f: self.origin(f"{key}.{f}")))
+
+        def whence(name: str) -> tuple[Path, bool]:
+            return self.places.whence(f"{key}.{name}", block[name])
+
+        return self.checked(key, cls, lambda: cls.model_validate(block, context=whence))
 
     def checked(self, key: str, cls: type[T], make: Callable[[], T]) -> T:
         try:
             return make()
         except ValidationError as exc:
             self.faults += faults_of(exc, cls, key, self.folded)
+        except RecipeError as exc:
+            self.faults += exc.faults
         except (RecursionError, OverflowError) as exc:  # of a regular expression, say
             self.fault(key, f"this cannot be read: {exc}", "write it more simply")
         return cast(T, None)
 
     def fault(self, key: str, what: str, do: str) -> None:
         self.faults.append(Fault(self.folded.where(key), what, do))
-
-
-def faults_of(exc: ValidationError, cls: type[BaseModel], key: str, folded: Folded) -> Iterator[Fault]:
-    """Pydantic's errors in our words, one for each place."""
-    seen = set()
-    for error in exc.errors():
-        at = ".".join([key, *(str(part) for part in error["loc"] if str(part) in _names(cls, error))])
-        if at in seen:
-            continue
-        seen.add(at)
-        fields = [name for name in _model(cls, error["loc"]).model_fields if name != "uses"]
-        match error["type"]:
-            case "extra_forbidden":
-                what, do = f"unknown key {error['loc'][-1]}", choose(str(error["loc"][-1]), fields)
-            case "missing":
-                in_recipe = key.partition(".")[0] in SECTIONS
-                what, do = "this is missing", f"write {at}=…{' or put it into the recipe' if in_recipe else ''}"
-            case "model_type" | "dict_type":
-                what, do = f"{error['input']!r} does not fit here", "it should be a mapping, `key: value` lines"
-            case _:
-                message = re.sub(r"^\w+ should", "it should", error["msg"].removeprefix("Value error, "))
-                what, do = f"{error['input']!r} does not fit here", message
-        yield Fault(folded.where(at), what, do)
-
-
-def _model(cls: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
-    """The class of what holds a place inside a block: the block's own, or that of a block in it."""
-    for part in place:
-        if part in cls.model_fields:
-            annotation = cls.model_fields[str(part)].annotation
-            inner = (arm for arm in (annotation, *get_args(annotation)) if isinstance(arm, type))
-            cls = next((arm for arm in inner if issubclass(arm, BaseModel)), cls)
-    return cls
-
-
-def _names(cls: type[BaseModel], error: Any) -> set[str]:
-    """The parts of an error's place that a person wrote: not the names that pydantic gives to the arms of a union."""
-    arms = {"float", "int", "str", "bool", "literal['auto']", "list[str]", "constrained-float"}
-    return {str(part) for part in error["loc"] if str(part) not in arms or str(part) in cls.model_fields}

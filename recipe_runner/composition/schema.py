@@ -3,9 +3,9 @@
 import re
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -13,6 +13,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from recipe_runner.api import Benchmark, Check, Engine, Report
 from recipe_runner.composition.layers import Folded
 from recipe_runner.errors import choose
+
+if TYPE_CHECKING:
+    from recipe_runner.composition.compose import Composed
 
 Flag = bool | int | float | str | list[Any] | dict[str, Any]
 
@@ -133,17 +136,33 @@ class Reporting(Section):
 
 
 class Figure(Section):
-    """One number that somebody reported."""
+    """One number that somebody reported; of all devices together, or `per` device (`gpu`).
+
+    A gate makes it a threshold: what is measured may be worse by at most `tolerance` percent. Which way is `better`
+    follows from the metric's name where it says so: throughput is better higher, times (`_ms`, `_s`) lower.
+    """
 
     value: float
     unit: str
+    per: Literal["total", "gpu"] = "total"
+    tolerance: float = Field(default=5, ge=0, lt=100)
+    gate: bool = False
+    better: Literal["higher", "lower"] | None = None
 
 
 class Expected(Section):
-    """What a benchmark showed elsewhere. Recorded beside what is measured; it gates nothing."""
+    """What a workload showed elsewhere, and where that is from: who says so (`kind`), where, on what, with which vLLM.
 
-    source: str
+    `workload` is a benchmark of the recipe, by default the one of this name. `hardware` is a profile's name, or words;
+    only on that profile its gates are gates.
+    """
+
+    source: str = Field(min_length=1)
+    kind: Literal["own", "paper", "vendor", "guide"] | None = None
+    workload: str | None = None
     hardware: str
+    vllm: str | None = None
+    date: str | None = Field(default=None, pattern=r"^\d{4}(-\d\d){0,2}$")
     note: str = ""
     metrics: dict[str, Figure]
 
@@ -186,10 +205,17 @@ class Rule(Section):
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that was asked for, checked. `spread_by` is the choice of `parallelism=`: recipe or auto."""
+    """Everything that was asked for, checked. `spread_by` is the choice of `parallelism=`: recipe or auto.
+
+    `choices` are all that were made, by group; `typed` are the values of the command line, None for what it takes away,
+    and of a lock, if it is one that is repeated.
+    """
 
     recipe: str
     recipe_file: Path
+    choices: Mapping[str, str]
+    typed: Mapping[str, Any]
+    composed: "Composed" = field(repr=False)
     summary: str
     hardware_name: str
     engine_name: str

@@ -24,7 +24,7 @@ from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import short
 
 PRESETS: Final = ("validation", "benchmark")
-IN_PROFILE: Final = SECTIONS - {"summary", "profiles", "expected"}
+IN_PROFILE: Final = SECTIONS - {"summary", "profiles"}
 
 
 class RecipeSource(ConfigSource):
@@ -43,6 +43,7 @@ class RecipeSource(ConfigSource):
         assert file is not None
         data, _ = read(file)
         presets = [item for entry in data.get("defaults", ()) if isinstance(entry, dict) for item in entry.items()]
+        data.pop("lock", None)  # it tells of a run of this very file, not of those that inherit from it
         data["origin"] = {}
         for group, name in ((key.rpartition("@")[2], name) for key, name in presets):
             data["origin"] |= places(Space(tuple(Search.config_dirs)).file(group, name), group)
@@ -125,7 +126,8 @@ class Lineage:
 
     def sections(self, file: Path, data: dict[str, Any], lines: Lines) -> None:
         """Check the sections of a recipe, its profiles, and the sections of those."""
-        self.mappings(file, {key: data[key] for key in data if key not in ("summary", "defaults")}, lines, (), SECTIONS)
+        own = {key: data[key] for key in data if key not in ("summary", "defaults", "lock")}
+        self.mappings(file, own, lines, (), SECTIONS)
         profiles = data.get("profiles")
         if isinstance(profiles, dict):
             self.mappings(file, profiles, lines, ("profiles",), self.names["hardware"])

@@ -4,10 +4,21 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from recipe_runner.composition import library
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import personal_config, shipped, short
+
+GROUPS: Final = ("recipe", "hardware", "engine", "parallelism", "validation", "benchmark")
+SECTIONS: Final = (
+    *("model", "parallelism", "serve", "env", "validation", "benchmark", "expected", "diagnosis"),
+    *("engine", "hardware", "preflight", "timeouts", "report"),
+)
+DEFAULTS: Final = {
+    **dict.fromkeys(("parallelism", "validation", "benchmark"), "recipe"),
+    **{"hardware": "host", "engine": "vllm"},
+}
 
 
 @dataclass(frozen=True)
@@ -36,17 +47,20 @@ class Space:
             raise RecipeError(Fault(group, f"there is no {group} {name}", choose(name, self.names(group))))
         return found
 
+    def astray(self) -> Iterator[Fault]:
+        """What is wrong with the person's folders."""
+        for folder in self.config_dirs:
+            if not library.there(folder, Path.is_dir):
+                yield Fault("--config-dir", f"there is no folder {folder}", "check the path")
+            elif (folder / "config.yaml").exists():
+                do = f"put defaults into {short(personal_config())}, and choices into {folder}/hardware/NAME.yaml"
+                yield Fault(short(folder / "config.yaml"), "a config.yaml here would replace our own", do)
+
     def unknown(self, choices: Mapping[str, str]) -> Iterator[tuple[str, Fault]]:
         """What was named and is not there, by group."""
         if "recipe" not in choices:
             yield "recipe", Fault("recipe", "no recipe was named", choose("", self.names("recipe")))
-        for folder in self.config_dirs:
-            if not library.there(folder, Path.is_dir):
-                yield "--config-dir", Fault("--config-dir", f"there is no folder {folder}", "check the path")
-            elif (folder / "config.yaml").exists():
-                do = f"put defaults into {short(personal_config())}, and choices into {folder}/hardware/NAME.yaml"
-                fault = Fault(short(folder / "config.yaml"), "a config.yaml here would replace our own", do)
-                yield "--config-dir", fault
+        yield from (("--config-dir", fault) for fault in self.astray())
         for group, name in choices.items():
             if group == "recipe" and _is_path(name):
                 if not library.there(Path(name)):
@@ -55,7 +69,15 @@ class Space:
                     yield group, Fault("recipe", f"{name} is not the name of a recipe's file", "let it end in .yaml")
             elif name not in self.names(group):
                 existing = self.names(group) | ({"auto"} if group == "hardware" else set())
-                yield group, Fault(group, f"there is no {group} {name or repr(name)}", choose(name, existing))
+                absent = Fault(group, f"there is no {group} {name or repr(name)}", choose(name, existing))
+                yield group, (self._misnamed(name) if group == "recipe" else None) or absent
+
+    def _misnamed(self, name: str) -> Fault | None:
+        """A file that was meant to be this recipe, and is passed over for how it ends."""
+        for file in (folder / f"{name}.yml" for folder in self.recipes):
+            if library.there(file):
+                return Fault("recipe", f"{short(file)} is not read: recipes end in .yaml", f"rename it to {name}.yaml")
+        return None
 
     def recipe(self, name: str) -> tuple[Path, list[Path]]:
         """The recipe's file, and the folders in which it and what it inherits from are looked for."""
@@ -70,6 +92,14 @@ class Space:
         if hidden is None or hidden == file:
             return None
         return f"recipe {file.stem}: {short(file)} is used instead of the shipped recipe of that name"
+
+
+def unknown_key(key: str) -> Fault | None:
+    """What is wrong with a key that nothing knows."""
+    section = key.partition(".")[0]
+    if key in GROUPS or section in SECTIONS:
+        return None
+    return Fault(key, f"unknown key {section}", choose(section, {*SECTIONS, *GROUPS}))
 
 
 def _is_path(name: str) -> bool:

@@ -1,5 +1,6 @@
 """From what Hydra composed to layers, lowest first: configuration, personal, engine, preset, recipe, profile, typed."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -13,10 +14,8 @@ PERSONAL: Final = ("engine", "preflight", "timeouts", "report")
 PRESETS: Final = ("parallelism", "validation", "benchmark")
 
 
-def stack(
-    config: Mapping[str, Any], choices: Mapping[str, str], typed: Mapping[str, Any], space: Space
-) -> Iterator[Layer]:
-    """The layers of one point: what Hydra composed from its choices, and what was typed."""
+def stack(config: Mapping[str, Any], choices: Mapping[str, str], space: Space) -> Iterator[Layer]:
+    """The layers under what is typed, from what Hydra composed of the choices."""
     recipe = dict(config["recipe"])
     lines = recipe.pop("origin")
     profiles = recipe.pop("profiles", None) or {}
@@ -39,7 +38,11 @@ def stack(
     prefix = f"profiles.{choices['hardware']}."
     inner = {key.removeprefix(prefix): line for key, line in lines.items() if key.startswith(prefix)}
     yield Layer("profile", profile, recipe_file, inner)
-    yield Layer(TYPED, _nested(typed), TYPED)
+
+
+def typed(values: Mapping[str, Any]) -> Layer:
+    """The last layer: what was typed."""
+    return Layer(TYPED, nested(values), TYPED)
 
 
 def _personal(engine: str) -> Iterator[Layer]:
@@ -67,7 +70,7 @@ def _personal(engine: str) -> Iterator[Layer]:
     yield Layer("personal", values, str(file), by_line)
 
 
-def _nested(typed: Mapping[str, Any]) -> dict[str, Any]:
+def nested(typed: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted keys as mappings."""
     values: dict[str, Any] = {}
     for key, value in typed.items():
@@ -77,7 +80,7 @@ def _nested(typed: Mapping[str, Any]) -> dict[str, Any]:
             at = at.setdefault(parent, {})
             if not isinstance(at, dict):
                 raise RecipeError(Fault(key, f"{parent} was given a value of its own before", "give one of the two"))
-        at[last] = value
+        at[last] = copy.deepcopy(value)  # a later key may add to it
     return values
 
 

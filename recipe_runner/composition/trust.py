@@ -92,7 +92,7 @@ def refused(folded: Folded) -> dict[str, Fault]:
         origin = next((origin for origin in _origins(folded, key) if not own(origin)), None)
         if origin is None:
             continue
-        recipe = origin.layer in ("recipe", "profile")
+        recipe = origin.layer in ("recipe", "profile", "lock")
         place = "copy the recipe into ./recipes" if recipe else f"put the file below {short(personal_config().parent)}"
         what = f"this {reason}, and the {'recipe' if recipe else 'file'} is not yours"
         found.setdefault(key, Fault(f"{key} ({origin})", what, f"read it, then say --trust, or {place}"))
@@ -123,6 +123,8 @@ def _findings(values: Mapping[str, Any]) -> Iterator[Finding]:
         if not harmless_variable(name, str(value)):
             yield f"env.{name}", VARIABLE
     yield from ((f"engine.{name}", DIRECTS) for name in _mapping(values, "engine") if name != "uses")
+    if "folder" in _mapping(values, "report"):  # only a lock can say so for somebody else
+        yield "report.folder", WRITES
     yield from _classes(values)
     for section in ("validation", "benchmark"):
         for name, block in _mapping(values, section).items():

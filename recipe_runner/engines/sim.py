@@ -11,14 +11,15 @@ from recipe_runner.engines.vllm import Vllm
 from recipe_runner.errors import choose
 from recipe_runner.process import words
 
-SETTINGS: Final = {"ttft_ms", "tpot_ms", "load_s", "fault", "fault_at", "fault_every"}
+SETTINGS: Final = {"ttft_ms", "tpot_ms", "capacity", "load_s", "fault", "fault_at", "fault_every"}
 
 
 class Sim(Vllm):
     """A small OpenAI-compatible server of our own, for rehearsing a recipe without its hardware or weights.
 
     `replies` maps a part of a prompt to what is answered; whatever matches none gets an answer that says "simulated".
-    `ttft_ms` and `tpot_ms` are how long the first token takes, and each further one; `load_s` how long it loads.
+    `ttft_ms` and `tpot_ms` are how long the first token takes, and each further one; with n requests at once, n being
+    more than `capacity`, both take n / capacity times as long. `load_s` is how long it loads.
     `fault` is what goes wrong (docs/how-to/rehearse.md has the list): `dies` and `hangs` do so at `fault_at` (start,
     loading, or the number of a request; the first is the one that shows that the server is ready), faults of an answer
     with every `fault_every`-th one.
@@ -30,6 +31,7 @@ class Sim(Vllm):
     replies: dict[str, str] = {}
     ttft_ms: float = Field(default=0, ge=0)
     tpot_ms: float = Field(default=0, ge=0)
+    capacity: int | None = Field(default=None, ge=1)
     load_s: float = Field(default=0, ge=0)
     fault: str | None = None
     fault_at: str | int = "loading"

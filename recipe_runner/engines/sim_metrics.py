@@ -23,17 +23,21 @@ class Metrics:
         self._running = self._held = 0
 
     @contextmanager
-    def request(self, prompt: Sequence[Any], tokens: int, finish: str) -> Iterator[None]:
-        """One request while it runs; one whose client went away is aborted, and generated nothing that counts."""
+    def request(self, prompt: Sequence[Any], tokens: int, finish: str) -> Iterator[int]:
+        """One request while it runs: how many there are, with it.
+
+        One whose client went away is aborted, and generated nothing that counts.
+        """
         held = len(prompt) + tokens
         with self._lock:
             self._running, self._held = self._running + 1, self._held + held
+            running = self._running
             self._counts["prompt_tokens"] += len(prompt)
             self._counts["prefix_cache_queries"] += len(prompt)
             self._counts["prefix_cache_hits"] += self._cached(prompt)
         end = "abort"
         try:
-            yield
+            yield running
             end = {"tool_calls": "stop"}.get(finish, finish)
         finally:
             with self._lock:

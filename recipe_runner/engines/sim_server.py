@@ -23,10 +23,16 @@ ERRORS: Final = {400: "BadRequestError", 401: "Unauthorized", 404: "NotFoundErro
 
 
 class Pace(NamedTuple):
-    """How fast it generates."""
+    """How fast it generates; beyond its capacity, the slower the more requests there are at once."""
 
     ttft_ms: float = 0
     tpot_ms: float = 0
+    capacity: int | None = None
+
+    def among(self, requests: int) -> "Pace":
+        """The pace of one of so many requests."""
+        slower = max(1.0, requests / self.capacity) if self.capacity else 1.0
+        return Pace(slower * self.ttft_ms, slower * self.tpot_ms)
 
     def due(self, piece: int) -> float:
         """When a piece is there, in seconds from the request."""
@@ -66,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # or a small chunk waits for the acknowledgement of the one before
     server: Server
+    pace: Pace
 
     def do_GET(self) -> None:
         fault = self.server.fault.name
@@ -125,7 +132,8 @@ class Handler(BaseHTTPRequestHandler):
             case "malformed_tool_call" if answer.tool:
                 answer = answer._replace(pieces=answer.pieces[: len(answer.pieces) // 2])
         deliver = self._stream if body.get("stream") else self._whole
-        with self.server.metrics.request(answer.prompt, len(answer.pieces), answer.finish):
+        with self.server.metrics.request(answer.prompt, len(answer.pieces), answer.finish) as requests:
+            self.pace = self.server.pace.among(requests)
             deliver(answer, body, started, cut=fault == "truncated")
 
     def _understood(self, data: bytes, answering: Callable[[dict[str, Any]], Answer]) -> tuple[dict[str, Any], Answer]:
@@ -169,7 +177,7 @@ class Handler(BaseHTTPRequestHandler):
         return {**head, "model": self.server.model}, f"chatcmpl-tool-sim-{number}"
 
     def _wait(self, started: float, piece: int) -> None:
-        time.sleep(max(0.0, started + self.server.pace.due(piece) - time.monotonic()))
+        time.sleep(max(0.0, started + self.pace.due(piece) - time.monotonic()))
 
     def _refuse(self, status: int, text: str) -> None:
         error = {"message": text, "type": ERRORS[status], "param": None, "code": status}
@@ -192,6 +200,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--reply", nargs=2, action="append", default=[], metavar=("PART", "TEXT"))
     parser.add_argument("--ttft-ms", type=float, default=0)
     parser.add_argument("--tpot-ms", type=float, default=0)
+    parser.add_argument("--capacity", type=int)
     parser.add_argument("--load-s", type=float, default=0)
     parser.add_argument("--fault")
     parser.add_argument("--fault-at", default="loading")
@@ -209,7 +218,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     fault.stage("start")
     loading(args.model, args.load_s, lambda: fault.stage("loading"))
     fault.stage("binding")
-    pace, tools = Pace(args.ttft_ms, args.tpot_ms), bool(args.enable_auto_tool_choice and args.tool_call_parser)
+    pace = Pace(args.ttft_ms, args.tpot_ms, args.capacity)
+    tools = bool(args.enable_auto_tool_choice and args.tool_call_parser)
     with Server((args.host, args.port), name, args.reply, pace=pace, fault=fault, auto_tools=tools) as server:
         fault.stage("serving")
         serving(args.host, server.server_port)

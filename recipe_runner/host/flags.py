@@ -27,6 +27,7 @@ FORMAT: Final = 1
 OPTION_LINE: Final = re.compile(r"^  (-\S.*)$", re.M)  # descriptions, and examples of use, stand further right
 NAME: Final = re.compile(r"(?:^|, )(--[A-Za-z0-9][\w-]*)")
 UNSAFE: Final = re.compile(r"[^A-Za-z0-9.+-]")
+SPOKEN: Final = {**dict.fromkeys(("yes", "on"), "true"), **dict.fromkeys(("no", "off"), "false")}
 SURE: Final = "--port"  # what has not even this is no list of vLLM's flags
 QUIET: Final = {"COLUMNS": "200", "NO_COLOR": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
 
@@ -87,6 +88,15 @@ def unknown(serve: Mapping[str, Any], known: Set[str]) -> Iterator[Unknown]:
         nearest = _nearest(name, known)
         do = "take it away, or use a vLLM that has it"
         yield Unknown(key, nearest, f"did you mean {nearest}? Otherwise {do}" if nearest else do)
+
+
+def switches(serve: Mapping[str, Any], known: Set[str] | None) -> Iterator[tuple[str, str]]:
+    """The keys under `serve` whose flag takes no value and got one, which vLLM would refuse; with what to write."""
+    for key, value in serve.items():
+        meant = SPOKEN.get(str(value).lower())
+        takes_none = f"--no-{key.replace('_', '-')}" in (known or ())
+        if not isinstance(value, bool | None) and (meant or takes_none):
+            yield key, f"write {meant or 'true or false'}"
 
 
 def _nearest(name: str, known: Set[str]) -> str | None:

@@ -9,6 +9,7 @@ from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import Fault, RecipeError
 
+DEVICES: Final = "CUDA_VISIBLE_DEVICES"  # the variable that says which GPUs are seen
 MEMORY_TOLERANCE: Final = 0.02
 BUSY_GIB: Final = 1.0  # a GPU with more than this in use is somebody's
 
@@ -87,7 +88,7 @@ def match(host: Host, profiles: Mapping[str, Mapping[str, Any]]) -> str:
     kinds = sorted({gpu.name for gpu in host.gpus})
     if len(kinds) > 1:
         what = f"the visible GPUs differ: {', '.join(kinds)}"
-        raise RecipeError(Fault("hardware", what, "choose some that are alike with CUDA_VISIBLE_DEVICES"))
+        raise RecipeError(Fault("hardware", what, f"choose some that are alike with {DEVICES}"))
     smallest = min(gpu.memory_gib for gpu in host.gpus)
     for name, facts in sorted(profiles.items()):
         if kinds[0] in facts.get("nvml_names", []) and facts.get("count") == len(host.gpus):

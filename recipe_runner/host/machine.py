@@ -13,7 +13,7 @@ from typing import Final, Literal, NamedTuple
 from recipe_runner import facts
 from recipe_runner.errors import RecipeError
 from recipe_runner.host import leases as leased
-from recipe_runner.host.hardware import Host
+from recipe_runner.host.hardware import DEVICES, Host
 from recipe_runner.host.versions import driver_needed, too_old
 from recipe_runner.model.serving import GIB
 from recipe_runner.process import port_free
@@ -61,14 +61,14 @@ def gpus(here: Host) -> Iterator[Check]:
     for gpu in here.gpus:
         whose = f" by {gpu.whose()}" if gpu.busy or gpu.users else ""
         detail = f"{gpu.name}, {gpu.used_gib:.1f} of {gpu.memory_gib:.1f} GiB in use{whose}"
-        do = "end that, or choose others with CUDA_VISIBLE_DEVICES" if gpu.busy else ""
+        do = f"end that, or choose others with {DEVICES}" if gpu.busy else ""
         yield Check(f"GPU {gpu.id}", "warning" if gpu.busy else "ok", detail, do)
     for fault in here.lost:
         yield Check(fault.where, "problem", fault.what, fault.do)
     if here.link:
         yield Check("GPU links", "ok", here.link)
     if here.driver is not None and not here.gpus:
-        yield Check("GPUs", "problem", "none is visible", "see CUDA_VISIBLE_DEVICES, and what `nvidia-smi -L` lists")
+        yield Check("GPUs", "problem", "none is visible", f"see {DEVICES}, and what `nvidia-smi -L` lists")
 
 
 def leases() -> Check:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import psutil
 
 from recipe_runner.errors import Fault
-from recipe_runner.host.hardware import Gpu, named
+from recipe_runner.host.hardware import DEVICES, Gpu, named
 from recipe_runner.model.serving import GIB
 
 DO: Final = "`nvidia-smi` says more, a restart may help"
@@ -98,7 +98,7 @@ def _user(pid: int, used: int | None) -> str:
 
 def _visible(gpus: list[Gpu], lost: Container[str]) -> list[Gpu]:
     """Those that CUDA_VISIBLE_DEVICES names, in its order; as in CUDA, the first unknown one ends the list."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    chosen = os.environ.get(DEVICES)
     if chosen is None:
         return gpus
     found = []

@@ -22,7 +22,7 @@ import psutil
 
 from recipe_runner.host import gpumemory
 from recipe_runner.paths import short, state
-from recipe_runner.process import at_work, end
+from recipe_runner.process import at_work, end, session
 from recipe_runner.serialize import one_line, write_json
 from recipe_runner.serving import leftovers
 
@@ -85,7 +85,7 @@ class Trace:
         """Note the sessions and the files of the server's processes; `foreign` are those that are not its own."""
         alive = list(processes)
         before = asdict(self)
-        sessions = {sid for process in alive if (sid := _session(process.pid)) not in (None, os.getsid(0))}
+        sessions = {sid for process in alive if (sid := session(process.pid)) not in (None, os.getsid(0))}
         self.sessions = sorted({*self.sessions, *filter(None, sessions)})
         self.pids = sorted({*self.pids, *(process.pid for process in alive)})
         self.files = sorted({*self.files, *(leftovers.held(alive) - foreign)})
@@ -211,13 +211,6 @@ def _start(pid: int) -> int | None:
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError):
-        return None
-
-
-def _session(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except OSError:
         return None
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from recipe_runner.errors import Fault
+
 MIN_DRIVER: Final = {11: 450, 12: 525, 13: 580}  # CUDA Compatibility, "minor version compatibility", docs.nvidia.com
 OLDEST: Final = 12  # no vLLM that we start is built for an older CUDA
 REGISTRY: Final = "vllm/model_executor/models/registry.py"
@@ -65,6 +67,15 @@ def driver_needed(cuda: int | None) -> int:
 def too_old(driver: str, needed: int) -> bool:
     """Whether a driver, by its version as NVML gives it, is older than that."""
     return int((re.match(r"\d*", driver) or [""])[0] or 0) < needed
+
+
+def outdated(driver: str | None, cuda: int | None) -> Fault | None:
+    """What keeps a driver from running a vLLM that is built for a CUDA, as far as both are known."""
+    needed = driver_needed(cuda)
+    if not (cuda and driver and too_old(driver, needed)):
+        return None
+    what = f"the driver {driver} is too old for this vLLM, which is built for CUDA {cuda}"
+    return Fault("hardware", what, f"install driver {needed} or later, or a vLLM for an older CUDA")
 
 
 def architectures(client: tuple[str, ...] | None) -> Architectures | None:

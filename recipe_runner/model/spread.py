@@ -53,13 +53,6 @@ def spread(request: Request, model: ModelFacts | None, hardware: Hardware) -> Sp
     return Spread(judged(None, serving, device, count), alternatives(weighed), _nothing_fits(request, agreeing))
 
 
-def _cpu_kv_gib(request: Request) -> float | None:
-    try:
-        return float(request.env.get(CPU_KV, ""))
-    except ValueError:
-        return None
-
-
 def _agrees(request: Request, choice: Choice) -> bool:
     """Whether a choice is what was typed, as far as something was."""
     typed = request.folded.values.get("parallelism", {})

@@ -1,75 +1,173 @@
-"""`markdown`: report.md, the run as a page."""
+"""`markdown`: report.md, the run as a page that fits into a pull request."""
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from recipe_runner.api import Report
+from recipe_runner.reports.document import JUDGES, complete, leading
+from recipe_runner.reports.markup import cell, folded, table
+from recipe_runner.reports.sweeps import Sweep
+from recipe_runner.reports.sweeps import table as table_of
+from recipe_runner.reports.words import (
+    MEANING,
+    SIMULATED,
+    commands,
+    devices,
+    doubts,
+    limit,
+    noise_statement,
+    number,
+    percent,
+    place,
+    sources,
+    unit,
+)
 from recipe_runner.serialize import one_line
-
-LINK: Final = re.compile(r"(?i)(https?|ftp|mailto|xmpp|www)([:.])")  # addresses that become links by themselves
-UNDERSCORES: Final = re.compile(r"(?<![^\W_])_++|_++(?![^\W_])")  # inside a word they mean nothing
-BLOCK: Final = re.compile(r"^(\d*)([-+#=.)])")  # what begins a list, a heading or a rule where it begins a line
 
 
 class Markdown(Report):
-    """Writes `report.md`: verdict first, then items, figures, phases, environment."""
+    """Writes `report.md`: verdict, items, figures and their limits, noise, doubts; the rest is folded."""
 
     def write(self, report: Mapping[str, Any], folder: Path) -> Path:
-        path = folder / "report.md"
-        path.write_text("\n".join(_page(report)) + "\n", encoding="utf-8")
-        return path
+        return _written(_page(complete(report)), folder)
+
+    def write_sweep(self, sweep: Mapping[str, Any], folder: Path) -> Path:
+        return _written(_sweep(table_of(sweep)), folder)
+
+
+def _written(lines: Iterable[str], folder: Path) -> Path:
+    path = folder / "report.md"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
 
 
 def _page(report: Mapping[str, Any]) -> Iterator[str]:
-    simulated = " (simulated)" if report.get("simulated") else ""
-    place = _cell(report["hardware"] or report["url"])
-    yield f"# {_cell(report['recipe']['name'])} on {place}: {report['verdict']}{simulated}"
-    yield f"\n{_cell(report['recipe']['summary'])}\n\nStarted {report['started']}."
+    simulated = " (simulated)" if report["simulated"] else ""
+    yield f"# {cell(report['recipe']['name'])} on {cell(place(report))}: {report['verdict']}{simulated}"
+    yield f"\n{MEANING[report['verdict']]}"
+    if report["simulated"]:
+        yield f"\n**{SIMULATED}**"
+    environment = report["environment"]
+    yield f"\n{cell(report['recipe']['summary'])}"
+    vllm = cell(environment.get("vllm"))
+    yield f"\nvLLM {vllm}; devices: {cell(devices(environment))}; started {cell(report['started'])}."
     for error in report["errors"]:
-        yield f"\n**{_cell(error['where'])}** — {_cell(error['what'])}; {_cell(error['do'])}."
+        yield f"\n**{cell(error['where'])}** — {cell(error['what'])}; {cell(error['do'])}."
     if report["log_excerpt"]:
-        yield "\n" + "\n".join(f"    {line}" for line in report["log_excerpt"])
-    for kind in ("checks", "benchmarks"):
-        if report[kind]:
-            yield f"\n## {kind.capitalize()}\n\n| name | verdict | detail | seconds |\n| --- | --- | --- | ---: |"
-            for item in report[kind]:
-                name, verdict, detail = (_cell(item[key]) for key in ("name", "verdict", "detail"))
-                yield f"| {name} | {verdict} | {detail} | {item['seconds']:.2f} |"
+        yield "\n" + "\n".join(f"    {one_line(line)}" for line in report["log_excerpt"])
+    items = [item for kind in JUDGES for item in report[kind]]
+    if items:
+        yield "\n## Checks and benchmarks"
+        rows = ([cell(item["name"]), item["verdict"], cell(item["detail"]), f"{item['seconds']:.2f}"] for item in items)
+        yield from table(("name", "verdict", "detail", ">seconds"), rows)
     for benchmark in report["benchmarks"]:
-        yield from _figures(benchmark, report["expected"].get(benchmark["name"]))
-    yield "\n## Phases\n\n| phase | seconds |\n| --- | ---: |"
-    yield from (f"| {_cell(phase['name'])} | {phase['seconds']:.2f} |" for phase in report["phases"])
-    left, free = report["teardown"]["processes_left"], report["teardown"]["port_free"]
-    yield f"\nAfterwards: {left} processes left; port free: {'not ours' if free is None else 'yes' if free else 'no'}."
-    if removed := report["teardown"].get("files_removed"):
-        yield f"Removed: {removed} sockets and other files of the server."
-    yield "\n## Environment\n\n| what | value |\n| --- | --- |"
-    for key, value in report["environment"].items():
-        yield f"| {_cell(key)} | {_cell(', '.join(value) if isinstance(value, list) else value)} |"
+        yield from _figures(report, benchmark)
+    yield from folded("Details", _details(report))
 
 
-def _figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any] | None) -> Iterator[str]:
-    if not benchmark["metrics"]:
+def _figures(report: Mapping[str, Any], benchmark: Mapping[str, Any]) -> Iterator[str]:
+    """What a benchmark was expected to come to, and how far it can be believed; nothing where neither can be said."""
+    figures, statement, why_not = benchmark["figures"], noise_statement(benchmark), doubts(benchmark)
+    if not (figures or statement or why_not):
         return
-    yield f"\n## Figures of {_cell(benchmark['name'])}\n\n| metric | measured | reported |\n| --- | ---: | ---: |"
-    reported = expected["metrics"] if expected else {}
+    yield f"\n## Figures of {cell(benchmark['name'])}"
+    if figures:
+        columns = ("metric", ">measured", ">expected", ">limit", "verdict", "why")
+        yield from table(columns, ([*_expected(figure), cell(figure["why"])] for figure in figures))
+        for source in sources(report, benchmark):
+            yield f"\nExpected: {cell(source['hardware'])}; {cell(source['source'])}. {cell(source['note'])}"
+    elif benchmark["metrics"]:
+        names = leading([benchmark])
+        yield from table(("metric", ">measured"), ([cell(name), _number(benchmark, name)] for name in names))
+    if statement:
+        yield f"\n{cell(statement)}"
+    yield from (f"\n**Doubt:** {cell(doubt)}" for doubt in why_not)
+
+
+def _expected(figure: Mapping[str, Any]) -> Iterator[str]:
+    yield cell(figure["metric"])
+    yield "none" if figure["measured"] is None else number(figure["measured"])
+    yield f"{number(figure['value'])} {cell(unit(figure))}"
+    yield limit(figure)
+    yield figure["verdict"] or ""
+
+
+def _number(benchmark: Mapping[str, Any], metric: str) -> str:
+    return number(benchmark["metrics"][metric]) if metric in benchmark["metrics"] else ""
+
+
+def _details(report: Mapping[str, Any]) -> Iterator[str]:
+    for benchmark in report["benchmarks"]:
+        if benchmark["metrics"]:
+            yield f"\n### All figures of {cell(benchmark['name'])}"
+            yield from table(("metric", ">mean", ">spread", ">drift"), _all_figures(benchmark))
+        if len(benchmark["measurements"]) > 1:
+            yield f"\n### Measurements of {cell(benchmark['name'])}"
+            yield from _measurements(benchmark)
+        if benchmark["curve"]:
+            yield f"\n### Search of {cell(benchmark['name'])}"
+            yield from _curve(benchmark["curve"])
+    for process in report["processes"]:
+        yield f"\n### Command of the {cell(process['role'])}\n"
+        yield from (f"    {one_line(line, most=10_000)}" for line in commands(process))
+    yield "\n### Phases"
+    phases = ([cell(phase["name"]), f"{phase['seconds']:.2f}"] for phase in report["phases"])
+    yield from table(("phase", ">seconds"), phases)
+    yield from _afterwards(report["teardown"])
+    yield from (f"\nWarning: {cell(warning)}." for warning in report["warnings"])
+    yield "\n### Environment"
+    environment = report["environment"]
+    told = ((key, ", ".join(value) if isinstance(value, list) else value) for key, value in environment.items())
+    yield from table(("what", "value"), ([cell(key), cell(value)] for key, value in told))
+
+
+def _all_figures(benchmark: Mapping[str, Any]) -> Iterator[list[str]]:
     for name, value in benchmark["metrics"].items():
-        figure = reported.get(name)
-        reading = f"{value:.0f}" if float(value).is_integer() else f"{value:.2f}"
-        yield f"| {_cell(name)} | {reading} | {'' if figure is None else figure['value']} |"
-    if expected:
-        yield f"\nReported: {_cell(expected['hardware'])}; {_cell(expected['source'])}. {_cell(expected['note'])}"
+        noise = benchmark["noise"].get(name)
+        told = [percent(noise["spread_percent"]), percent(noise["drift_percent"], signed=True)] if noise else ["", ""]
+        yield [cell(name), number(value), *told]
 
 
-def _cell(value: Any) -> str:
-    """Text that comes from elsewhere, on one line, as text and nothing else: no markup, no HTML, no link, no image."""
-    text = one_line(" ".join(("unknown" if value is None else str(value)).split()), most=10_000)
-    for char in "\\`*|[]~$":
-        text = text.replace(char, f"\\{char}")
-    for char, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        text = text.replace(char, entity)
-    text = UNDERSCORES.sub(lambda found: "\\_" * len(found[0]), text)
-    text = LINK.sub(r"\1\\\2", text)
-    return BLOCK.sub(r"\1\\\2", text)
+def _measurements(benchmark: Mapping[str, Any]) -> Iterator[str]:
+    names = leading([benchmark])
+    rows = (
+        [cell(item["name"]), "yes" if item["counted"] else "warm-up", *(_number(item, name) for name in names)]
+        for item in benchmark["measurements"]
+    )
+    yield from table(("measurement", "counted", *(f">{cell(name)}" for name in names)), rows)
+
+
+def _curve(curve: Sequence[Mapping[str, float]]) -> Iterator[str]:
+    names = list(dict.fromkeys(name for point in curve for name in point))
+    rows = ([number(point[name]) if name in point else "" for name in names] for point in curve)
+    yield from table([f">{cell(name)}" for name in names], rows)
+
+
+def _afterwards(teardown: Mapping[str, Any]) -> Iterator[str]:
+    left, free = teardown["processes_left"], teardown["port_free"]
+    yield f"\nAfterwards: {left} processes left; port free: {'not ours' if free is None else 'yes' if free else 'no'}."
+    if removed := teardown.get("files_removed"):
+        yield f"Removed: {removed} sockets and other files of the server."
+
+
+def _sweep(sweep: Sweep) -> Iterator[str]:
+    simulated = " (simulated)" if sweep.simulated else ""
+    yield f"# Sweep over {' × '.join(map(cell, sweep.axes))}: {sweep.tally}{simulated}"
+    if sweep.simulated:
+        yield f"\n**{SIMULATED}**"
+    yield f"\n{cell(' '.join(sweep.words))}"
+    columns = sweep.columns()
+    names = [f">{cell(name)} {cell(metric)}" for name, metric in columns]
+    yield from table(("point", *map(cell, sweep.axes), "verdict", *names), _points(sweep))
+    yield from (f"\n{cell(point.folder)}: {cell(error)}." for point in sweep.points for error in point.errors)
+    if any(sweep.best(column) is not None for column in columns):
+        yield "\nIn bold: the best figure of its column, among the benchmarks that did not fail."
+
+
+def _points(sweep: Sweep) -> Iterator[list[str]]:
+    for point in sweep.points:
+        told = [(column, point.figure(column)) for column in sweep.columns()]
+        texts = [("" if value is None else number(value), sweep.is_best(point, column)) for column, value in told]
+        figures = [f"**{text}**" if best else text for text, best in texts]
+        yield [cell(point.folder), *map(cell, point.at), point.state, *figures]

@@ -14,18 +14,23 @@ import psutil
 from recipe_runner.api import Bench, Benchmark, Check, Outcome
 from recipe_runner.client import KEY, AnswerError, Client
 from recipe_runner.console import Screen
-from recipe_runner.errors import Fault, ServerError
+from recipe_runner.errors import Fault, Interrupted, ServerError
+from recipe_runner.figures.counters import Counters
+from recipe_runner.figures.doubts import doubts
+from recipe_runner.figures.repeats import Measurement, Repeats
+from recipe_runner.folder import outcome_of
 from recipe_runner.interrupts import Interrupts, limit
 from recipe_runner.process import Child
-from recipe_runner.report import Record, outcome_of
+from recipe_runner.report import Record
 from recipe_runner.serialize import one_line
 from recipe_runner.serving import leftovers
+from recipe_runner.serving.clientload import ClientLoad
+from recipe_runner.serving.seeds import Seeds
 from recipe_runner.serving.server import Server
 from recipe_runner.serving.serverlog import last_line
 
 COMMAND_STOP_S: Final = 1.0
 LOOK_S: Final = 0.05
-Keep = Callable[[str, str, Outcome, float], None]
 Work = Callable[[], Outcome]
 
 
@@ -36,15 +41,56 @@ class Items:
         self.server, self.screen, self.interrupts, self.go_on = server, screen, interrupts, go_on
         self._left: list[psutil.Process] = []
         self._child: Child | None = None
+        self._seeds = Seeds(server)
+        self._load = ClientLoad()
 
     def check(self, record: Record, client: Client, name: str, check: Check) -> None:
-        work = self._within("check", record, functools.partial(check.run, client))
-        self._item(record, client, record.check, (name, check.uses), work)
+        judged = functools.partial(check.run, client)
+        if check.judges_content and record.plan.dummy_weights:
+            judged = functools.partial(Outcome, "skipped", "dummy weights")
+        outcome, seconds, dead = self._tried(record, client, name, self._within("check", record, judged))
+        record.check(name, check.uses, outcome, seconds)
+        if dead:
+            raise dead
+        self.screen.item(name, outcome)
 
     def benchmark(self, record: Record, client: Client, name: str, benchmark: Benchmark) -> None:
-        bench = Bench(record.plan.target, client, record.folder, self._command, last_line)
+        """Measure as often as the benchmark or its gates take; what was measured stays, whatever ends it."""
+        start, dead = time.monotonic(), None
+        repeats = Repeats.of(record.plan, name)
+        try:
+            for each, counted in repeats.names():
+                one, dead = self._measured(record, client, benchmark, each, counted=counted)
+                repeats.made.append(one)
+                if repeats.broken:
+                    break
+                if repeats.times > 1:
+                    self.screen.note(repeats.told())
+            outcome = repeats.outcome()
+        except Interrupted:
+            if repeats.made:
+                record.benchmark(name, benchmark.uses, repeats.cut(), time.monotonic() - start, repeats.as_dict())
+            raise
+        record.benchmark(name, benchmark.uses, outcome, time.monotonic() - start, repeats.as_dict())
+        if dead:
+            raise dead
+        self.screen.item(name, outcome)
+
+    def _measured(
+        self, record: Record, client: Client, benchmark: Benchmark, name: str, *, counted: bool
+    ) -> tuple[Measurement, ServerError | None]:
+        """Measure once, with an eye on what the server counts and how busy the client is."""
+        self._load, self._seeds.given = ClientLoad(), None
+        bench = Bench(record.plan.target, client, record.folder, self._command, last_line, self._seeds.fresh)
+        before = Counters.of(client)
         work = self._within("benchmark", record, functools.partial(benchmark.run, name, bench))
-        self._item(record, client, record.benchmark, (name, benchmark.uses), work)
+        outcome, seconds, dead = self._tried(record, client, name, work)
+        server = None if dead else Counters.since(before, client, int(outcome.metrics.get("completed", 0)))
+        busy = self._load.busiest(outcome.span)
+        why = tuple(doubts(benchmark, outcome, server, busy))
+        one = Measurement(name, counted, outcome, seconds, self._seeds.given, server, busy, why)
+        record.event("measurement", **one.as_dict())
+        return one, dead
 
     def end(self) -> None:
         """Stop the benchmark's command, if one is left, and remove what it leaves."""
@@ -57,7 +103,7 @@ class Items:
 
     def counted(self, done: leftovers.Teardown) -> leftovers.Teardown:
         """A server's teardown, and with it the processes of benchmarks that even SIGKILL did not end."""
-        faults = (*done.faults, *leftovers.faults(self._left, None, ()))
+        faults = (*done.faults, *([leftovers.alive("a benchmark's client", self._left)] if self._left else ()))
         return done._replace(processes_left=done.processes_left + len(self._left), faults=faults)
 
     def _within(self, kind: str, record: Record, work: Work) -> Work:
@@ -66,21 +112,21 @@ class Items:
         what = f"the {kind} took more than {seconds:g} s; allow more with timeouts.{kind}_s=…"
         return lambda: self.interrupts.watched(work, self.go_on, limit(seconds, what))
 
-    def _item(self, record: Record, client: Client, keep: Keep, item: tuple[str, str], work: Work) -> None:
-        """Run one, (name, uses); a dead server ends the run, any other failure only this item."""
+    def _tried(
+        self, record: Record, client: Client, name: str, work: Work
+    ) -> tuple[Outcome, float, ServerError | None]:
+        """What the work came to, in how many seconds; a dead server ends the run, any other failure only this item."""
         self.go_on()
-        self.screen.doing(item[0])
+        self.screen.doing(name)
         start = time.monotonic()
         try:
-            outcome = self._outcome(record, item[0], work)
+            outcome = self._outcome(record, name, work)
             if outcome.verdict in ("failed", "error"):
                 self.server.check_answering(client)
             self.server.check_alive()
         except ServerError as exc:
-            keep(*item, Outcome("error", exc.faults[0].what), time.monotonic() - start)
-            raise
-        keep(*item, outcome, time.monotonic() - start)
-        self.screen.item(item[0], outcome)
+            return Outcome("error", exc.faults[0].what), time.monotonic() - start, exc
+        return outcome, time.monotonic() - start, None
 
     def _outcome(self, record: Record, name: str, work: Work) -> Outcome:
         """What the work came to; a plugin's bug is this item's error, and the others still run."""
@@ -103,13 +149,14 @@ class Items:
     def _command(self, argv: Sequence[str], log: Path) -> int:
         """Run a benchmark's command to its end."""
         with self.interrupts.held():
-            key = os.environ.get(KEY)  # vLLM's benchmark takes it from OpenAI's variable
-            env = {"OPENAI_API_KEY": key} if key else {}
+            # vLLM's benchmark sends what stands there, so a key that is meant for OpenAI must not
+            env = {"OPENAI_API_KEY": os.environ.get(KEY, "")}
             self._foreign = leftovers.shared_memory()
             self._child = child = Child(argv, env, log, adopts=self.server.plan.attached)
         self.screen.watch(log)
         try:
             while (status := child.poll()) is None:
+                self._load.look(child.pid)
                 if flood := outgrown(log, self.server.plan.request.reporting.max_log_mib):
                     raise OSError(f"{flood.what}; {flood.do}")
                 time.sleep(LOOK_S)

@@ -24,8 +24,7 @@ from recipe_runner.serialize import one_line
 SHM: Final = "/dev/shm"  # noqa: S108 — looked at; removed is only what was seen to be a server's
 MAPPED: Final = re.compile(rf" ({SHM}/[^/ \n]+)$", re.MULTILINE)
 RENDEZVOUS: Final = re.compile(r"distributed_init_method=file://(/\S+/vllm_dist_[0-9a-f]{32})\b")
-
-
+HANGS: Final = "what hangs in a driver goes only with a restart"
 UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ASK_AGAIN_S: Final = 0.05
 
@@ -101,12 +100,10 @@ def remove(paths: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def faults(left: Sequence[psutil.Process], memory_mib: int | None, files: Sequence[str]) -> tuple[Fault, ...]:
-    """What is left after a teardown is an error of the run, whatever its checks said."""
+    """What is left of a server after its teardown is an error of the run, whatever its checks said."""
     found = []
     if left:
-        what = f"of the server there {_are(len(left), 'process', 'processes')} left: {', '.join(map(_named, left))}"
-        do = "`recipe-run doctor --clean` tries again; what hangs in a driver goes only with a restart"
-        found.append(Fault("teardown", one_line(what), do))
+        found.append(alive("the server", left, f"`recipe-run doctor --clean` tries again; {HANGS}"))
     if (memory_mib or 0) > TOLERANCE_MIB:
         what = f"{memory_mib} MiB of GPU memory are in use that were not before the launch"
         found.append(Fault("teardown", what, "see who has them: `nvidia-smi`"))
@@ -114,6 +111,12 @@ def faults(left: Sequence[psutil.Process], memory_mib: int | None, files: Sequen
         what = f"of the server there {_are(len(files), 'file', 'files')} left: {', '.join(files)}"
         found.append(Fault("teardown", one_line(what), "remove what nobody uses"))
     return tuple(found)
+
+
+def alive(whose: str, left: Sequence[psutil.Process], do: str = HANGS) -> Fault:
+    """Of processes that even SIGKILL did not end."""
+    what = f"of {whose} there {_are(len(left), 'process', 'processes')} left: {', '.join(map(_named, left))}"
+    return Fault("teardown", one_line(what), do)
 
 
 def _are(count: int, one: str, many: str) -> str:

@@ -96,6 +96,11 @@ def document(path: str, response: "httpx.Response") -> Any:
     return _parsed(path, b"".join(_chunks(path, response)))
 
 
+def page(path: str, response: "httpx.Response") -> str:
+    """An answer that is a text."""
+    return b"".join(_chunks(path, response)).decode(errors="replace")
+
+
 def joined(path: str, response: "httpx.Response", fuse: Fuse, text: Text) -> tuple[str, Any]:
     """An answer that is streamed: its text, put together, and its usage."""
     pieces: list[Any] = []

@@ -18,7 +18,7 @@ from recipe_runner.host import environments, flags, machine
 from recipe_runner.host.hardware import Host
 from recipe_runner.host.machine import Check
 from recipe_runner.host.orphans import survey
-from recipe_runner.host.versions import versions
+from recipe_runner.host.versions import cuda, outdated, versions
 from recipe_runner.paths import personal_config, short
 from recipe_runner.secrets import inherited
 from recipe_runner.serialize import one_line, to_json
@@ -93,6 +93,8 @@ def _vllm(here: Host, personal: Mapping[str, Any], *, read_flags: bool) -> Itera
     detail = f"{version or 'of unknown version'}{built_for and f' for {built_for}'}, {where}"
     if here.gpus and built_for == "CPU":
         yield Check("vLLM", "warning", detail, "to use the GPUs: `pip install vllm`, or engine.command=…")
+    elif built_for != "CPU" and (old := outdated(here.driver, cuda(found))):
+        yield Check("vLLM", "problem", f"{detail}; {old.what}", old.do)
     else:
         yield Check("vLLM", "ok", detail)
     yield Check("torch", "ok", torch or "of unknown version")

@@ -4,14 +4,16 @@ import argparse
 import ast
 import contextlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final
 
 from recipe_runner.composition import library
+from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import Fault, RecipeError, choose
+from recipe_runner.evidence.files import verified_on
 from recipe_runner.paths import shipped, short
 from recipe_runner.serialize import one_line, to_json
 
@@ -25,9 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="?", help=f"one of {', '.join(WHAT)}; without it, everything")
 
 
+def names() -> Iterable[str]:
+    return WHAT
+
+
 def run(args: argparse.Namespace) -> int:
     if args.what is not None and args.what not in WHAT:
         raise RecipeError(Fault("list", f"there is no list of {args.what}", choose(args.what, WHAT)))
+    if astray := list(Space(tuple(args.config_dir)).astray()):
+        raise RecipeError(*astray)
     tables = {what: list(_rows(what, args.config_dir)) for what in ([args.what] if args.what else WHAT)}
     if args.json:
         print(to_json({"format": 1, **tables}, indent=2))
@@ -37,14 +45,15 @@ def run(args: argparse.Namespace) -> int:
             print(f"{what}:")
         width = max((len(row["name"]) for row in rows), default=0)
         for row in rows:
-            print(f"  {one_line(row['name']):<{width}}  {row['summary']}".rstrip())
+            print(f"  {one_line(row['name']):<{width}}  {row['summary']}{_verified(row)}".rstrip())
     return 0
 
 
 def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
     if what == "recipes":
         for name, file in sorted(library.names(library.folders(config_dirs)).items()):
-            yield {"name": name, "summary": _summary(file), "source": short(file)}
+            verified = verified_on(file, library.folders(config_dirs))
+            yield {"name": name, "summary": _summary(file), "source": short(file), "verified": verified}
     elif what in GROUPS:
         if what == "hardware":
             yield {"name": "auto", "summary": "The profile that this host is (the default)", "source": "recipe-runner"}
@@ -60,6 +69,10 @@ def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
         for point in sorted(entry_points(group=f"recipe_runner.{what}"), key=lambda point: point.name):
             source = point.dist.name if point.dist else ""
             yield {"name": point.name, "summary": _docstring(point), "source": source}
+
+
+def _verified(row: dict[str, Any]) -> str:
+    return f" (verified on {one_line(', '.join(row['verified']))})" if row.get("verified") else ""
 
 
 def _docstring(point: EntryPoint) -> str:

@@ -51,7 +51,10 @@ def _text(plan: Plan) -> Iterator[str]:
         listing = ", ".join(f"{name} ({check.uses})" for name, check in plan.checks.items())
         yield f"\n# checks: {one_line(listing)}"
     for name, benchmark in plan.benchmarks.items():
-        yield f"\n# benchmark {name} ({one_line(benchmark.uses)}), from another terminal once the server answers"
+        times = plan.times(name)
+        often = f", {times} times after a warm-up" if times > 1 else ""
+        about = f"{name} ({one_line(benchmark.uses)}){often}"
+        yield f"\n# benchmark {about}, from another terminal once the server answers"
         yield Command("benchmark", benchmark.argv(plan.target), {}).shell()
 
 

@@ -3,19 +3,28 @@
 import argparse
 import contextlib
 import os
+import shlex
 import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.interrupts import Interrupts
 from recipe_runner.serialize import one_line, to_json
-from recipe_runner.verdict import BAD_INPUT, worst
+
+if TYPE_CHECKING:
+    from recipe_runner.plan import Plan
+    from recipe_runner.sweep import Sweep
 
 SUMMARY = "launch the server, run the recipe's checks and benchmarks, judge, report, tear down (the default)"
+RESUME: Final = "recipe-run -m --resume"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="run each point of a sweep: key=a,b")
+    told = "with -m alone: go on with a sweep that was interrupted, with its own words"
+    parser.add_argument("--resume", type=Path, metavar="FOLDER", help=told)
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
@@ -25,38 +34,89 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return execute(args, sweep=args.multirun, stay=False)
+    if args.resume or args.multirun:
+        return _sweep(args)
+    return one(args, stay=False)
 
 
-def execute(args: argparse.Namespace, *, sweep: bool, stay: bool) -> int:
-    """Plan and run; shared by `run` and `serve`."""
+def one(args: argparse.Namespace, *, stay: bool) -> int:
+    """Plan and run one point; shared by `run` and `serve`."""
+    (plan,) = _plans(args)
+    from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without
+
+    record = runner.run(plan, console.Screen(), stay=stay)
+    with contextlib.suppress(OSError):
+        document = record.as_dict()
+        if args.json:
+            print(to_json(document, indent=2))
+        else:
+            console.closing(document)
+    _let_go()
+    return record.exit_code
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    """Begin a sweep, or go on with one."""
+    points = _resumed(args) if args.resume else _begun(args)
+    from recipe_runner import console, runner
+
+    if points.left:
+        runner.sweep(points, console.Screen())
+    else:
+        _tell(f"every point of {points.folder} has its result")
+    with contextlib.suppress(OSError):
+        for fault in dict.fromkeys((*(each for faults in points.errors.values() for each in faults), *points.losses)):
+            _tell(f"recipe-run: {one_line(str(fault), most=4000)}")
+        document = points.as_dict()
+        if args.json:
+            print(to_json(document, indent=2))
+        else:
+            console.summary(document)
+        if points.left:
+            sys.stdout.flush()
+            again = f"{RESUME} {shlex.quote(str(points.folder))}{' --trust' * args.trust}"
+            _tell(f"{len(points.left)} of {len(points.plans)} points have no result; to go on: {again}")
+    _let_go()
+    return points.exit_code
+
+
+def _begun(args: argparse.Namespace) -> "Sweep":
+    plans = _plans(args, sweep=True)
+    from recipe_runner.sweep import Sweep
+
+    return Sweep.of(plans, args.overrides, args.config_dir, trust=args.trust)
+
+
+def _resumed(args: argparse.Namespace) -> "Sweep":
+    from recipe_runner import sweep
+
+    if args.overrides or args.config_dir or not args.multirun:
+        do = f"write {RESUME} {shlex.quote(str(args.resume))}, or begin a new sweep without --resume"
+        raise RecipeError(Fault("--resume", "a sweep is gone on with as it was begun, with its own words", do))
+    folder = sweep.newest(args.resume)
+    document = sweep.read(folder)
+    if document.trust and not args.trust:
+        do = f"if you still trust it: {RESUME} {shlex.quote(str(folder))} --trust"
+        raise RecipeError(Fault("--trust", "this sweep was begun with --trust, which is not taken from a file", do))
+    args.overrides, args.config_dir = document.words, document.config_dirs
+    return sweep.Sweep.resumed(folder, document, _plans(args, sweep=True))
+
+
+def _plans(args: argparse.Namespace, *, sweep: bool = False) -> "list[Plan]":
     if sys.platform != "linux" and not any(word.startswith("engine=attach") for word in args.overrides):
         do = "use WSL2, or attach to a server elsewhere with engine=attach engine.url=http://HOST:PORT"
         raise RecipeError(Fault("platform", f"{sys.platform} cannot run vLLM servers", do))
     from recipe_runner import prepare
     from recipe_runner.host import orphans
 
-    def tell(text: str) -> None:
-        print(text, file=sys.stderr)
-
     for orphan in orphans.survey():
-        tell(f"note: {orphan.told()}; {orphans.CURE}")
+        _tell(f"note: {orphan.told()}; {orphans.CURE}")
     with Interrupts() as interrupts, interrupts.listening():
-        plans = prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True, trust=args.trust, tell=tell)
-    from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without
+        return prepare.plans(args.overrides, args.config_dir, sweep=sweep, launching=True, trust=args.trust, tell=_tell)
 
-    records, faults = runner.run(plans, console.Screen(), stay=stay)
-    documents = [record.as_dict() for record in records]
-    with contextlib.suppress(OSError):
-        for fault in faults:
-            tell(f"recipe-run: {one_line(str(fault), most=4000)}")
-        if args.json:
-            print(to_json(documents if sweep else documents[0], indent=2))
-        else:
-            for document in documents:
-                console.closing(document)
-    _let_go()
-    return worst([record.exit_code for record in records] + [BAD_INPUT] * bool(faults))
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _let_go() -> None:

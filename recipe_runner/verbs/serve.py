@@ -12,4 +12,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return run_verb.execute(args, sweep=False, stay=True)
+    return run_verb.one(args, stay=True)

@@ -4,7 +4,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.host import environments, flags
@@ -18,6 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", help=f"which: {', '.join(environments.LOCKS)}")
     parser.add_argument("--list", action="store_true", help="the environments that are built")
     parser.add_argument("--remove", action="store_true", help="remove the named environment, or all without a name")
+
+
+def names() -> Iterable[str]:
+    return environments.LOCKS
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
 """`show`: one recipe: what it says, what it expects, where each of its values stands."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from recipe_runner import prepare
@@ -9,6 +9,7 @@ from recipe_runner.composition import library
 from recipe_runner.composition.layers import TYPED
 from recipe_runner.composition.schema import Request
 from recipe_runner.errors import Fault, RecipeError, choose
+from recipe_runner.evidence import files
 from recipe_runner.paths import short
 from recipe_runner.serialize import one_line, to_json
 from recipe_runner.verbs import run as run_verb
@@ -22,6 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_verb.add_trust(parser)
 
 
+def names() -> Iterable[str]:
+    return library.names(library.folders())
+
+
 def run(args: argparse.Namespace) -> int:
     if "=" in args.recipe:
         raise RecipeError(Fault("show", f"{args.recipe} is an override, not a recipe", "write `recipe-run show NAME`"))
@@ -31,7 +36,9 @@ def run(args: argparse.Namespace) -> int:
     words = [f"recipe={args.recipe}", *args.overrides]
     composed, request = prepare.requested(words, args.config_dir, trust=args.trust)
     values = {section: request.folded.values[section] for section in SECTIONS if section in request.folded.values}
+    found = list(files.of(request.recipe_file, library.folders(args.config_dir)))
     if args.json:
+        values |= {"verified": [one.as_dict() for one in found]} if found else {}
         head = {"format": 1, "recipe": request.recipe, "file": short(request.recipe_file), "summary": request.summary}
         print(to_json({**head, "hardware": request.hardware_name, **values}, indent=2))
         return 0
@@ -43,6 +50,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"\n{section}:")
         for line in _lines(request, value, section, 1):
             print(line)
+    if found:
+        print("\nverified:")
+    for one in found:
+        print(_beside(f"  {one_line(one.told)}", short(one.file)))
     return 0
 
 
@@ -55,4 +66,8 @@ def _lines(request: Request, values: dict[str, Any], at: str, depth: int) -> Ite
             continue
         origin = request.folded.origins[here]
         text = f"{'  ' * depth}{one_line(key)}: {one_line(to_json(value), most=10_000)}"
-        yield f"{text:<58}  # {origin if origin.layer != TYPED else TYPED}".rstrip()
+        yield _beside(text, str(origin) if origin.layer != TYPED else TYPED)
+
+
+def _beside(text: str, source: str) -> str:
+    return f"{text:<58}  # {source}".rstrip()

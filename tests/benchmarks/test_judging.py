@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from recipe_runner.benchmarks.judging import judge
+from recipe_runner.benchmarks.judging import METRICS, judge
 
 GOOD = {"completed": 5, "failed": 0, "total_output_tokens": 20, "output_throughput": 10.0, "median_ttft_ms": 12.5}
 
@@ -31,3 +31,49 @@ def test_a_result_that_measured_something_else_is_refused(changed: dict[str, Any
     assert (outcome.verdict, outcome.detail) == (verdict, detail)
     finite = {k: v for k, v in (GOOD | changed).items() if type(v) in (int, float) and v in range(100)}
     assert outcome.metrics == finite | {k: v for k, v in GOOD.items() if k not in changed}
+    assert (outcome.samples, outcome.span) == ({}, None)
+
+
+DETAILED = {
+    "output_lens": [3, 3, 3, 3, 1],
+    "ttfts": [0.1, 0.2, 0.3, 0.4, 0.5],
+    "itls": [[0.01, 0.03]] * 4 + [[]],
+    "start_times": [10.0, 10.5, 11.0, 11.5, 12.0],
+    "generated_texts": ["secret"] * 5,
+}
+
+
+def test_what_the_tool_did_not_compute_comes_from_the_single_values() -> None:
+    outcome = judge(GOOD | DETAILED, 5)
+    assert outcome.metrics["median_ttft_ms"] == 12.5
+    computed = {name: round(value, 3) for name, value in outcome.metrics.items() if name not in GOOD}
+    assert computed.items() >= {"p95_ttft_ms": 480, "p90_tpot_ms": 20, "p99_itl_ms": 30, "p95_e2el_ms": 488}.items()
+    assert list(outcome.metrics) == [name for name in METRICS if name in outcome.metrics]
+    assert outcome.samples == {
+        "ttft_ms": [100, 200, 300, 400, 500],
+        "tpot_ms": [pytest.approx(20)] * 4,
+        "itl_ms": [10, 30] * 4,
+    }
+    assert outcome.span == (10, 12.5)
+
+
+@pytest.mark.parametrize(
+    ("errors", "refused"),
+    [
+        (["", "", "Too Many Requests", "Service Unavailable"], 2),
+        (["ValueError: status 429: slow down", "ValueError: status 503: "], 2),
+        (["Traceback …\naiohttp.client_exceptions.ServerDisconnectedError: Server disconnected\n", ""], 1),
+        (["ReadError: ", "RemoteProtocolError: peer closed connection", "ConnectError: no"], 3),
+    ],
+)
+def test_what_the_server_refused_for_load_is_counted(errors: list[str], refused: int) -> None:
+    outcome = judge(GOOD | {"failed": 3, "errors": errors}, 5)
+    assert outcome.detail == f"3 of 5 requests failed; the server refused or dropped {refused} of them"
+    assert outcome.metrics["refused"] == refused
+
+
+@pytest.mark.parametrize("errors", [None, [], ["", "Internal Server Error", "ValueError: status 500: 503 tokens"]])
+def test_other_failures_are_not(errors: list[str] | None) -> None:
+    outcome = judge(GOOD | {"failed": 3, "errors": errors}, 5)
+    assert outcome.detail == "3 of 5 requests failed"
+    assert "refused" not in outcome.metrics

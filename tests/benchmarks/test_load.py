@@ -1,11 +1,11 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from recipe_runner.api import Target
+from recipe_runner.api import Bench, Client, Target
 from recipe_runner.benchmarks.judging import METRICS
 from recipe_runner.benchmarks.load import Load
 from tests.running import SMALL, run_here
@@ -46,6 +46,12 @@ def test_measuring(tmp_path: Path) -> None:
     assert item["metrics"].items() >= {"completed": 5, "failed": 0, "total_output_tokens": 15}.items()
     assert item["detail"].startswith("5 requests, ")
     assert item["detail"].endswith(" ms; measured by recipe-runner's own client")
+    assert {name: len(values) for name, values in item["distributions"].items()} == {
+        "ttft_ms": 101,
+        "tpot_ms": 101,
+        "itl_ms": 101,
+    }
+    assert item["measurements"][0]["doubts"] == []
     assert (folder.run / "load.log").read_text().splitlines() == [f"{n} requests completed" for n in range(1, 6)]
     folder.assert_nothing_left()
 
@@ -78,6 +84,32 @@ def test_a_server_that_does_not_do_well(tmp_path: Path, words: list[str], code: 
     ended, folder = run_here(tmp_path, *SIM, *words)
     assert (ended, folder.verdicts, folder.details) == (code, {"load": verdict}, {"load": detail})
     folder.assert_nothing_left()
+
+
+def test_each_time_on_a_server_its_prompts_are_others(tmp_path: Path) -> None:
+    asked: list[Sequence[str]] = []
+
+    def run(argv: Sequence[str], log: Path) -> int:
+        asked.append(argv)
+        return 1
+
+    seeds = iter([3, 8])
+    client = Client("http://127.0.0.1:1", "m", 1)
+    bench = Bench(Target("h", 1, None, "m", "m", None), client, tmp_path, run, lambda log: "", lambda _: next(seeds))
+    for name in ("load.1", "load.2"):
+        load(seed=3).run(name, bench)
+    assert [argv[list(argv).index("--seed") + 1] for argv in asked] == ["3", "8"]
+    assert [argv[-1] for argv in asked] == [str(tmp_path / "load.1.json"), str(tmp_path / "load.2.json")]
+
+
+def test_what_the_server_is_asked_besides() -> None:
+    assert (load().unmeasured(), load(num_warmups=3).unmeasured()) == (0, 3)
+    assert (load().shared_prefix(), load(endpoint="chat").shared_prefix()) == (0, None)
+
+
+def test_how_often_it_is_measured_is_nothing_that_its_command_knows() -> None:
+    target = Target("h", 1, None, "m", "m", None)
+    assert load(repeat=3).argv(target) == load().argv(target)
 
 
 def test_a_plan_shows_the_command(cli: Callable[..., Any]) -> None:

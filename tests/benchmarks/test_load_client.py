@@ -58,6 +58,8 @@ def test_a_run(tmp_path: Path, asked: Asked) -> None:
     assert (result["client"], result["completed"], result["failed"]) == ("recipe-runner load", 5, 0)
     assert (result["total_input_tokens"], result["total_output_tokens"]) == (40, 20)
     assert "url" not in result
+    assert [len(result[name]) for name in ("ttfts", "start_times")] == [5, 5]
+    assert (result["output_lens"], [len(gaps) for gaps in result["itls"]], result["errors"]) == ([4] * 5, [3] * 5, [])
     assert [len(prompt.split()) for prompt in asked.prompts] == [8] * 5
     assert len(set(asked.prompts)) == 5
     del asked.bodies[0]["prompt"]
@@ -100,7 +102,7 @@ def test_there_are_never_more_at_once_than_asked(tmp_path: Path, monkeypatch: py
     ("environment", "sent"),
     [
         ({}, None),
-        ({"OPENAI_API_KEY": "two"}, "Bearer two"),
+        ({"OPENAI_API_KEY": "two"}, None),
         ({"VLLM_API_KEY": "one", "OPENAI_API_KEY": "two"}, "Bearer one"),
     ],
 )
@@ -136,6 +138,7 @@ def test_failed_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str], fau
     with running(fault=Fault(fault, every=2)) as server:
         result = measure(server, tmp_path, max_concurrency=1)
     assert (result["completed"], result["failed"]) == (3, 2)
+    assert (result["errors"], len(result["ttfts"])) == ([why, why], 3)
     said = [line for line in capsys.readouterr().out.splitlines() if "Simulated" not in line]
     assert said[:3] == ["1 requests completed", f"a request failed: {why}", "2 requests completed"]
 
@@ -158,4 +161,6 @@ def test_without_a_file_the_result_is_printed(capsys: pytest.CaptureFixture[str]
     settings = {"url": f"http://127.0.0.1:{free_port()}", "model": "m", "endpoint": "chat", "timeout_s": 1}
     argv = [f"--{k.replace('_', '-')}={v}" for k, v in {**settings, **WORKLOAD, "num_prompts": 1}.items()]
     assert load_client.main(argv) == 0
-    assert json.loads(capsys.readouterr().out.partition("\n")[2])["failed"] == 1
+    printed = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert printed["failed"] == 1
+    assert "errors" not in printed

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from recipe_runner.benchmarks.judging import METRICS
-from recipe_runner.benchmarks.load_figures import Stream, figures
+from recipe_runner.benchmarks.load_figures import Stream, arrays, figures
 
 
 def event(**said: Any) -> bytes:
@@ -41,11 +41,28 @@ def test_the_figures_are_those_that_vllm_computes() -> None:
         {
             **{"completed": 3, "failed": 2, "duration": 4.0, "total_input_tokens": 30, "total_output_tokens": 8},
             **{"request_throughput": 0.75, "output_throughput": 2.0, "total_token_throughput": 9.5},
-            **{"mean_ttft_ms": 2000, "median_ttft_ms": 2000, "p99_ttft_ms": 2980},
-            **{"mean_tpot_ms": 137.5, "median_tpot_ms": 137.5, "p99_tpot_ms": 198.75},
-            **{"mean_itl_ms": 500 / 3, "median_itl_ms": 200, "p99_itl_ms": 200},
+            **{"mean_ttft_ms": 2000, "median_ttft_ms": 2000},
+            **{"p90_ttft_ms": 2800, "p95_ttft_ms": 2900, "p99_ttft_ms": 2980},
+            **{"mean_tpot_ms": 137.5, "median_tpot_ms": 137.5},
+            **{"p90_tpot_ms": 187.5, "p95_tpot_ms": 193.75, "p99_tpot_ms": 198.75},
+            **{"mean_itl_ms": 500 / 3, "median_itl_ms": 200},
+            **{"p90_itl_ms": 200, "p95_itl_ms": 200, "p99_itl_ms": 200},
+            **{"mean_e2el_ms": 6500 / 3, "median_e2el_ms": 2000},
+            **{"p90_e2el_ms": 2960, "p95_e2el_ms": 3080, "p99_e2el_ms": 3176},
         }
     )
+
+
+def test_every_single_value_is_kept() -> None:
+    begun = Stream(70.5)
+    begun.take(event(choices=[{}]), 0.5)
+    begun.take(event(choices=[{}]), 0.75)
+    assert arrays([begun, stream([2.0], 1)]) == {
+        "output_lens": [2, 1],
+        "ttfts": [0.5, 2.0],
+        "itls": [[0.25], []],
+        "start_times": [70.5, 0.0],
+    }
 
 
 def test_of_nothing_the_times_are_0() -> None:

@@ -61,7 +61,7 @@ def test_the_command_that_a_person_could_type(target: Target, fields: dict[str, 
 
 
 def test_what_is_added_to_keep_the_result() -> None:
-    appended = ("--save-result", "--result-dir", ".", "--result-filename", "guide.json")
+    appended = ("--save-result", "--save-detailed", "--result-dir", ".", "--result-filename", "guide.json")
     assert bench().appended("guide") == appended
 
 
@@ -104,7 +104,9 @@ def test_measuring(tmp_path: Path, how: tuple[str, ...], code: int, verdict: str
     metrics = folder.report["benchmarks"][0]["metrics"]
     assert set(metrics) <= set(METRICS)
     if verdict == "measured":
-        assert set(METRICS) - set(metrics) == ({"mean_tpot_ms", "p99_itl_ms"} if how else set())
+        given = {f"{stat}_{of}_ms" for of in ("ttft", "tpot", "itl") for stat in ("mean", "median", "p99")}
+        missing = {"mean_tpot_ms", "p99_itl_ms"} if how else set()
+        assert {name for name in metrics if name.endswith("_ms")} == given - missing
         assert metrics["p99_ttft_ms"] == 12.25
 
 
@@ -126,5 +128,74 @@ def test_a_command_that_says_nothing(tmp_path: Path) -> None:
         log.touch()
         return 9
 
-    outcome = bench().run("load", Bench(HERE, Client("http://127.0.0.1:1", "m", 1), tmp_path, run, last_line))
+    client = Client("http://127.0.0.1:1", "m", 1)
+    outcome = bench().run("load", Bench(HERE, client, tmp_path, run, last_line, lambda seed: seed))
     assert (outcome.verdict, outcome.detail) == ("failed", "`vllm bench serve` exited with 9; see load.log: ''")
+
+
+@pytest.mark.parametrize(
+    ("fields", "fresh", "added"),
+    [
+        ({}, 0, []),
+        ({}, 3, ["--seed", "3"]),
+        ({"seed": 5}, 5, []),
+        ({"seed": 5}, 6, ["--seed", "6"]),
+        ({"extra_args": {"seed": 5, "disable_tqdm": True}}, 5, []),
+        ({"extra_args": {"seed": 5, "disable_tqdm": True}}, 6, ["--seed", "6"]),
+    ],
+)
+def test_a_seed_is_passed_where_it_is_another(
+    tmp_path: Path, fields: dict[str, Any], fresh: int, added: list[str]
+) -> None:
+    asked: list[Sequence[str]] = []
+    given: list[int] = []
+
+    def run(argv: Sequence[str], log: Path) -> int:
+        asked.append(argv)
+        return 1
+
+    def seed(first: int) -> int:
+        given.append(first)
+        return fresh
+
+    client = Client("http://127.0.0.1:1", "m", 1)
+    planned = bench(**fields)
+    planned.run("load.2", Bench(HERE, client, tmp_path, run, lambda log: "", seed))
+    (argv,) = asked
+    kept = [*planned.argv(HERE)]
+    if added and "--seed" in kept:
+        del kept[kept.index("--seed") : kept.index("--seed") + 2]
+    assert sorted(argv[: len(kept) + len(added)]) == sorted([*kept, *added])
+    assert argv[len(kept) + len(added) :][0] == "--save-result"
+    assert argv[-1] == "load.2.json"
+    assert given == [fields.get("seed", fields.get("extra_args", {}).get("seed", 0))]
+    if not added:
+        assert tuple(argv[: len(kept)]) == planned.argv(HERE)
+
+
+@pytest.mark.parametrize(
+    ("fields", "unmeasured", "shared"),
+    [
+        ({"num_prompts": 10}, 0, 0),
+        ({"num_prompts": 10, "num_warmups": 5}, 5, 5 / 15),
+        ({"num_prompts": 10, "extra_args": {"num-warmups": 5}}, 5, 5 / 15),
+        ({"num_prompts": 10, "extra_args": {"ready_check_timeout_sec": 60}}, 1, 1 / 11),
+        ({"num_prompts": 10, "extra_args": {"ready_check_timeout_sec": 0}}, 0, 0),
+        ({"num_prompts": 10, "random_prefix_len": 100, "random_input_len": 300}, 0, 9 * 100 / (10 * 400)),
+        ({"num_prompts": 10, "random_prefix_len": 1024, "num_warmups": 2}, 2, (2 * 2048 + 9 * 1024) / (12 * 2048)),
+        ({"num_prompts": 10, "random_prefix_len": 100, "extra_args": {"input_len": 100}}, 0, 9 * 100 / (10 * 200)),
+        ({"dataset_name": "sharegpt", "num_warmups": 1}, 1, None),
+        ({"backend": "openai-chat"}, 0, None),
+        ({"backend": "openai", "num_prompts": 10}, 0, 0),
+    ],
+)
+def test_what_its_prompts_have_in_common_by_design(
+    fields: dict[str, Any], unmeasured: int, shared: float | None
+) -> None:
+    asked = bench(**fields)
+    assert asked.unmeasured() == unmeasured
+    assert asked.shared_prefix() == (None if shared is None else pytest.approx(shared))
+
+
+def test_how_often_it_is_measured_is_no_flag() -> None:
+    assert bench(repeat=3).argv(HERE) == bench().argv(HERE)

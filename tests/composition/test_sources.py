@@ -180,11 +180,11 @@ def may_not_hold(*entries: str) -> list[str]:
         ("\nmodel: m", ["2 — model is not a mapping; write `model:` with indented `key: value` lines"]),
         ("profiles: 3", ["1 — profiles is not a mapping; write `profiles:` with indented `key: value` lines"]),
         (
-            "profiles:\n  cpu: 3\n  host: {sreve: {}, expected: {}, env: 3}",
+            "profiles:\n  cpu: 3\n  host: {sreve: {}, summary: {}, env: 3}",
             [
                 "2 — profiles.cpu is not a mapping; write `cpu:` with indented `key: value` lines",
                 f"3 — unknown section profiles.host.sreve; did you mean serve? There are: {IN_PROFILE}",
-                f"3 — unknown section profiles.host.expected; choose one of: {IN_PROFILE}",
+                f"3 — unknown section profiles.host.summary; choose one of: {IN_PROFILE}",
                 "3 — profiles.host.env is not a mapping; write `env:` with indented `key: value` lines",
             ],
         ),

@@ -35,8 +35,8 @@ def test_replies_become_words() -> None:
 
 
 def test_settings_become_words() -> None:
-    located = sim(ttft_ms=50, tpot_ms=0.5, load_s=2, fault="dies", fault_at=7).locate()
-    words = "--ttft-ms 50.0 --tpot-ms 0.5 --load-s 2.0 --fault dies --fault-at 7"
+    located = sim(ttft_ms=50, tpot_ms=0.5, capacity=8, load_s=2, fault="dies", fault_at=7).locate()
+    words = "--ttft-ms 50.0 --tpot-ms 0.5 --capacity 8 --load-s 2.0 --fault dies --fault-at 7"
     assert " ".join(located.server[3:]) == words
     assert sim(fault="error", fault_every=3).locate().server[3:] == ("--fault", "error", "--fault-every", "3")
 

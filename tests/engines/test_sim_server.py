@@ -135,6 +135,20 @@ def test_tokens_come_at_their_pace(server: sim_server.Server, monkeypatch: pytes
     assert waits == [0.05, 0.06, 0.06, 0.05, 0.05, 0.06, 0.06, 1.05]
 
 
+def test_beyond_its_capacity_each_is_slower(server: sim_server.Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    pace = sim_server.Pace(50, 10, capacity=4)
+    assert pace.among(4) == sim_server.Pace(50, 10)
+    assert pace.among(6) == sim_server.Pace(75, 15)
+    assert sim_server.Pace(50, 10).among(100) == sim_server.Pace(50, 10)
+    waits: list[float] = []
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
+    monkeypatch.setattr(time, "sleep", waits.append)
+    server.pace = sim_server.Pace(50, 10, capacity=1)
+    with server.metrics.request("a", 1, "stop"):
+        stream(server, "/v1/completions", {"prompt": "A capital"})
+    assert waits == [0.1, 0.12, 0.12]
+
+
 def test_sixty_four_streams_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     all_there = threading.Barrier(64)
     monkeypatch.setattr(sim_server.Handler, "_wait", lambda _, started, piece: piece or all_there.wait(20))
@@ -277,11 +291,24 @@ def test_the_command(
 ) -> None:
     seen = []
     monkeypatch.setattr(sim_server.Server, "serve_forever", lambda server, poll_interval: seen.append(server))
-    argv = ["--reply", "a", "b", "--ttft-ms", "5", "--tpot-ms", "0.5", "org/model", "--host", "127.0.0.1"]
+    argv = [
+        "--reply",
+        "a",
+        "b",
+        "--ttft-ms",
+        "5",
+        "--tpot-ms",
+        "0.5",
+        "--capacity",
+        "3",
+        "org/model",
+        "--host",
+        "127.0.0.1",
+    ]
     assert sim_server.main([*argv, "--port", "0", *words]) == 0
     (server,) = seen
     assert (server.model, server.says.replies, server.says.auto_tools) == (name, [["a", "b"]], tools)
-    assert server.pace == sim_server.Pace(5, 0.5)
+    assert server.pace == sim_server.Pace(5, 0.5, 3)
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == f"INFO: simulated server for {name} on 127.0.0.1:0; takes no notice of {ignored}"
     assert all(line.startswith("(Simulated pid=") for line in lines)

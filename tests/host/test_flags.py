@@ -66,6 +66,26 @@ def test_flags_are_read_from_pages_of_any_python() -> None:
     assert flags.parse(page) == {"--quantization", "--a", "--no-a"}
 
 
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        *[(word, "true") for word in ("yes", "Yes", "on", "ON")],
+        *[(word, "false") for word in ("no", "off")],
+        *[(word, None) for word in (1, 0, "1", "always", {"a": 1}, [True])],
+    ],
+)
+def test_a_flag_that_is_switched_takes_no_value(value: Any, meant: str | None) -> None:
+    """Where it is not known which flags are switched, only what YAML once read as true and false is told."""
+    told = [("enforce_eager", f"write {meant or 'true or false'}")]
+    assert list(flags.switches({"enforce_eager": value, "port": 1}, listed("0.32.0"))) == told
+    assert list(flags.switches({"enforce_eager": value}, None)) == (told if meant else [])
+
+
+@pytest.mark.parametrize("value", [True, False, None])
+def test_a_flag_that_is_switched_is_fine(value: object) -> None:
+    assert list(flags.switches({"enforce_eager": value}, listed("0.32.0"))) == []
+
+
 @pytest.mark.parametrize("version", ["0.25.1", "0.32.0"])
 @pytest.mark.parametrize(
     ("key", "value"),

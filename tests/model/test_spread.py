@@ -13,6 +13,7 @@ from recipe_runner.model import fetch
 from recipe_runner.model.weights import Problem
 from recipe_runner.plan import Plan
 from tests.conftest import Answer
+from tests.nvml import Nvml, gpu
 from tests.running import SMALL, fake, run_here
 
 TRY = "preflight.memory=warn tries all the same"
@@ -134,11 +135,29 @@ def test_the_port_of_another_run_is_left_to_it(
     held = leases.lease(["port-45671"], "elsewhere")
     assert isinstance(held, leases.Lease)
     words = ["recipe=qwen3-8b", "hardware=h100x1", "engine=sim", "serve.port=0"]
-    plans = prepare.plans(words, [], sweep=False, launching=True)
+    (plan,) = prepare.plans(words, [], sweep=False, launching=True)
     with held, pytest.raises(RecipeError) as error:
-        runner.run(plans, Screen())
+        runner.run(plan, Screen())
     assert str(error.value).startswith("leases — port 45671 is leased by pid ")
-    assert str(error.value).endswith("; wait for it, or choose others with CUDA_VISIBLE_DEVICES and serve.port=0")
+    assert str(error.value).endswith("; wait for it, or take a free one with serve.port=0")
+
+
+def test_the_gpu_of_another_run_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nvml: Nvml, recipe: Callable[..., Path]
+) -> None:
+    monkeypatch.setattr(leases, "FOLDER", tmp_path / "leases")
+    monkeypatch.setattr(facts, "cached", lambda *_: Path())
+    recipe("model: {id: a/model, facts: {source: here}}\nserve: {port: 0}\n")
+    nvml.has(gpu())
+    words = ["recipe=mine", "hardware=a100x1", "engine.command=sh"]
+    (plan,) = prepare.plans(words, [], sweep=False, launching=True)
+    held = leases.lease(["gpu-GPU-0a7b"], "elsewhere")
+    assert isinstance(held, leases.Lease)
+    with held, pytest.raises(RecipeError) as error:
+        runner.run(plan, Screen())
+    (fault,) = error.value.faults
+    assert fault.what.startswith("GPU GPU-0a7b is leased by pid ")
+    assert fault.do == "wait for it, or choose others with CUDA_VISIBLE_DEVICES"
 
 
 @pytest.mark.parametrize(("problem", "code"), [(None, 0), (Problem("download", "it broke off", "run it again"), 3)])

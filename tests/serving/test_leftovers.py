@@ -124,6 +124,20 @@ def test_what_cannot_be_removed_is_told(place: Path, monkeypatch: pytest.MonkeyP
     assert faults([], None, left[:1])[0].what == f"of the server there is 1 file left: {place}/one"
 
 
+def test_processes_that_are_left_are_told_with_whose_they_are() -> None:
+    me = psutil.Process()
+    named, hangs = f"{me.name()} (pid {me.pid})", "what hangs in a driver goes only with a restart"
+    assert faults([me, me], None, []) == (
+        Fault(
+            "teardown",
+            f"of the server there are 2 processes left: {named}, {named}",
+            f"`recipe-run doctor --clean` tries again; {hangs}",
+        ),
+    )
+    what = f"of a benchmark's client there is 1 process left: {named}"
+    assert leftovers.alive("a benchmark's client", [me]) == Fault("teardown", what, hangs)
+
+
 @pytest.mark.parametrize(("memory_mib", "told"), [(None, False), (0, False), (200, False), (201, True)])
 def test_memory_that_a_driver_keeps_is_none_of_the_server_s(memory_mib: int | None, told: bool) -> None:
     assert bool(faults([], memory_mib, [])) == told

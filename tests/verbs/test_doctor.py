@@ -308,6 +308,22 @@ def test_what_vllm_is_built_for(version: str, torch: str, built_for: str, nvml: 
     assert said("torch") == ("ok", torch, "")
 
 
+@pytest.mark.parametrize(
+    ("torch", "old"), [("2.11.0+cu130", True), ("2.11.0+cu129", False), ("2.11.0", False), ("2.11.0+cpu", False)]
+)
+def test_a_driver_too_old_for_the_vllm_that_is_here(torch: str, old: bool, driver: Callable[..., Busy]) -> None:
+    """As preflight has it; the driver's own line is judged by the oldest CUDA there is."""
+    driver(gpu()).driver = "570.124.06"
+    script = cpu_vllm("0.25.1", torch)
+    status, detail, do = said("vLLM")
+    assert (status == "problem") == old
+    assert said("driver")[0] == "ok"
+    if old:
+        what = "the driver 570.124.06 is too old for this vLLM, which is built for CUDA 13"
+        assert detail == f"0.25.1 for CUDA, {script}; {what}"
+        assert do == "install driver 580 or later, or a vLLM for an older CUDA"
+
+
 def test_vllm_as_the_person_set_it(nvml: Nvml, tmp_path: Path) -> None:
     script = tmp_path / "my-vllm"
     script.write_text("exec somewhere else\n")

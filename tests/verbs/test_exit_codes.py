@@ -54,7 +54,7 @@ def test_what_a_person_reads_goes_to_stderr_and_the_result_to_stdout(tmp_path: P
     assert all(moment.endswith(" s  ") and float(moment[:-4]) >= 0 for moment in clock)
     assert started.stderr.splitlines()[0] == f"small on cpu, into {folder}"
     assert list(told) == [
-        *("launch", "ready", "checks"),
+        *("launch", "waiting until it is ready", "checks"),
         *("passed      capital  'The capital of France is Paris.'", "passed      another  'Tokyo.'"),
         *("benchmarks", "measured    load  5 requests, 10.00 tok/s out, median TTFT 12.2 ms", "teardown"),
     ]

@@ -1,5 +1,6 @@
 """Ctrl-C, SIGTERM and SIGHUP at any moment: torn down, reported, nothing left behind."""
 
+import json
 import os
 import signal
 import socket
@@ -87,8 +88,14 @@ def test_a_sweep_stops_at_the_point_where_it_was_interrupted(tmp_path: Path) -> 
     assert started.wait() == 130, started.stderr
     started.assert_nothing_left()
     folders = sorted(path.parent.name for path in tmp_path.glob("runs/sweeps/*/*/report.md"))
-    assert folders == ["000", "001"]
-    assert started.stdout.count("interrupted in ") == 2
+    assert folders == ["000"]
+    (sweep,) = tmp_path.glob("runs/sweeps/*")
+    points = json.loads((sweep / "sweep.json").read_text())["points"]
+    assert [point["verdict"] for point in points] == ["interrupted", None, None, None]
+    assert started.stdout.count("interrupted in ") == 1
+    assert started.stderr.splitlines()[-1] == (
+        f"4 of 4 points have no result; to go on: recipe-run -m --resume {sweep.relative_to(tmp_path)}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,7 @@ def test_own_recipes_and_added_folders_are_listed(
         (["recipe"], f"list — there is no list of recipe; did you mean recipes? There are: {KNOWN}"),
         (["xyz"], f"list — there is no list of xyz; choose one of: {KNOWN}"),
         (["--frob"], "recipe-run list — unrecognized arguments: --frob; see recipe-run list --help"),
+        (["--config-dir", "nope"], "--config-dir — there is no folder nope; check the path"),
         (["recipes", "hardware"], "recipe-run list — unrecognized arguments: hardware; see recipe-run list --help"),
     ],
 )

@@ -21,6 +21,7 @@ def nothing_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
         pytest.fail("something was started")
 
     monkeypatch.setattr("recipe_runner.runner.run", run)
+    monkeypatch.setattr("recipe_runner.runner.sweep", run)
     yield
     assert not (tmp_path / "runs").exists(), "a refusal wrote a run folder"
 

@@ -1,0 +1,166 @@
+"""What a file of evidence holds."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from recipe_runner.api import Verdict
+from recipe_runner.composition.schema import Expected, Parallelism
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Metrics = dict[str, float]
+
+
+class Part(BaseModel):
+    """A part of the document; more than it names is not read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Recipe(Part):
+    """Which recipe; `inherits` are those it inherits from, with their SHA-256."""
+
+    name: str
+    sha256: Sha256
+    inherits: dict[str, Sha256]
+
+
+class Model(Part):
+    """Which model, and where its files were if they are no hub's."""
+
+    id: str
+    path: str | None = None
+    revision: str | None = None
+
+
+class Run(Part):
+    """Which run: its folder's name; of a sweep, the sweep's and the number of the point."""
+
+    id: str = Field(min_length=1)
+    point: int | None = None
+
+
+class Process(Part):
+    """A process as it was launched; secrets are masked."""
+
+    role: str
+    argv: list[str]
+    env: dict[str, str]
+
+
+class Phase(Part):
+    """A phase of the run."""
+
+    name: str
+    seconds: float
+
+
+class Check(Part):
+    """What a check came to."""
+
+    name: str
+    uses: str
+    verdict: Verdict
+    detail: str
+    seconds: float
+
+
+class Measured(Part):
+    """A measurement that counts."""
+
+    name: str
+    counted: Literal[True]
+    seconds: float
+    seed: int | None
+    metrics: Metrics
+    server: dict[str, float | None] | None
+    client_cpu: float | None
+    doubts: list[str]
+
+
+class FigureRow(Part):
+    """An expected figure beside what was measured."""
+
+    expected: str
+    metric: str
+    unit: str
+    per: str
+    value: float
+    measured: float | None
+    tolerance_percent: float
+    gate: bool
+    limit: float | None
+    verdict: str | None
+    why: str
+
+
+class Benchmarked(Check):
+    """What a benchmark came to, each measurement that counts, and how they were judged."""
+
+    metrics: Metrics
+    argv: list[str]
+    measurements: list[Measured]
+    noise: dict[str, Metrics]
+    figures: list[FigureRow]
+
+
+class Inherited(Part):
+    """A variable that the server had from whoever started the run."""
+
+    value: Any
+    layer: Literal["environment"]
+    source: str
+
+
+class Teardown(Part):
+    """What the teardown left: nothing, or it is no evidence."""
+
+    processes_left: Literal[0]
+    port_free: Literal[True] | None
+    gpu_memory_left_mib: int | None
+    files_left: Literal[0]
+    files_removed: int
+
+
+class Log(Part):
+    """The server's log, which is kept elsewhere."""
+
+    sha256: Sha256
+    bytes: int
+
+
+class Document(Part):
+    """Evidence: that this command ran there, and what came of it."""
+
+    format: Literal[1]
+    kind: Literal["evidence"]
+    digest: str
+    note: str
+    verdict: Literal["passed", "failed", "inconclusive"]
+    exit_code: int
+    recipe: Recipe
+    model: Model
+    hardware: str
+    engine: str
+    parallelism: Parallelism
+    run: Run
+    started: str
+    choices: dict[str, str]
+    overrides: dict[str, Any]
+    processes: list[Process] = Field(min_length=1)
+    provenance: dict[str, Inherited]
+    environment: dict[str, Any]
+    memory: dict[str, Any] | None
+    phases: list[Phase]
+    checks: list[Check]
+    benchmarks: list[Benchmarked]
+    expected: dict[str, Expected]
+    teardown: Teardown
+    server_log: Log
+    warnings: list[str]
+
+    @property
+    def file_name(self) -> str:
+        """What its file is called."""
+        point = "" if self.run.point is None else f"-{self.run.point:03}"
+        return f"{self.hardware}-{self.run.id}{point}.json"

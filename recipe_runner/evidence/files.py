@@ -1,0 +1,106 @@
+"""Evidence as files: where it lies, whose it is, whether it was edited. Plain JSON: `list` must be instant."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from recipe_runner.composition import library
+from recipe_runner.paths import short
+
+KIND: Final = "evidence"
+RESULTS: Final = "results"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A file of evidence. It is `current` if neither it nor a file of its recipe was edited since the run."""
+
+    file: Path
+    document: Mapping[str, Any]
+    current: bool
+
+    @property
+    def verified(self) -> bool:
+        return self.current and self.document.get("verdict") == "passed"
+
+    @property
+    def hardware(self) -> str:
+        return str(self.document.get("hardware"))
+
+    @property
+    def vllm(self) -> str | None:
+        environment = self.document.get("environment")
+        return environment.get("vllm") if isinstance(environment, dict) else None
+
+    @property
+    def date(self) -> str:
+        return str(self.document.get("started"))[:10]
+
+    @property
+    def verdict(self) -> str:
+        """The verdict of the run, and whether it is still that of the recipe."""
+        return f"{self.document.get('verdict')}{'' if self.current else ', but it or the recipe was edited since'}"
+
+    @property
+    def told(self) -> str:
+        return f"{self.hardware}: {self.verdict} ({self.date}, vLLM {self.vllm or 'unknown'})"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The evidence in a list of some."""
+        verdict = self.document.get("verdict")
+        what = {"hardware": self.hardware, "vllm": self.vllm, "date": self.date, "verdict": verdict}
+        return {**what, "current": self.current, "file": short(self.file)}
+
+
+def of(recipe_file: Path, folders: Iterable[Path]) -> Iterator[Evidence]:
+    """The evidence of a recipe: beside it, and in the other folders of recipes."""
+    among = list(dict.fromkeys((recipe_file.parent, *folders)))
+    for folder in among:
+        for file in sorted((folder / RESULTS / recipe_file.stem).glob("*.json")):
+            document = read(file)
+            if is_evidence(document):
+                same = document.get("digest") == digest(document) and not changed(document, recipe_file, among)
+                yield Evidence(file, document, same)
+
+
+def verified_on(recipe_file: Path, folders: Iterable[Path]) -> list[str]:
+    """The hardware on which a recipe passed, as it stands now."""
+    return sorted({found.hardware for found in of(recipe_file, folders) if found.verified})
+
+
+def read(file: Path) -> Any:
+    """What a JSON file holds; None where it cannot be read."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def is_evidence(document: Any) -> bool:
+    return isinstance(document, dict) and document.get("kind") == KIND
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """The digest of everything else in a document, however it is laid out."""
+    rest = {key: value for key, value in document.items() if key != "digest"}
+    text = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def changed(document: Mapping[str, Any], recipe_file: Path, folders: Iterable[Path]) -> list[str]:
+    """The recipe, and those it inherits from, as far as they are not what they were."""
+    recipe = document.get("recipe")
+    if not isinstance(recipe, dict):
+        return [recipe_file.stem]
+    parents = recipe.get("inherits")
+    known = {recipe_file.stem: recipe.get("sha256"), **(parents if isinstance(parents, dict) else {})}
+    files = {name: library.find(name, (recipe_file.parent, *folders)) for name in known}
+    return [name for name, sha in known.items() if (file := files[name]) is None or sha256(file) != sha]
+
+
+def sha256(file: Path) -> str:
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -1,0 +1,37 @@
+"""Paths in evidence: nothing of the home or the checkout of whoever ran it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+BEGIN: Final = r"(?<![\w./~-])"  # where a path may begin, and not in the middle of another
+END: Final = r"(?![\w.-])"  # of a part of a path
+
+
+def portable(value: Any, recipe_folder: Path) -> Any:
+    """The same with paths inside the recipe's folder relative to it, and `~` for the home."""
+    inside = re.compile(f"{BEGIN}{re.escape(str(recipe_folder))}/")
+    return homeless(_texts(value, lambda text: inside.sub("", text)))
+
+
+def homeless(value: Any) -> Any:
+    """The same with `~` for the home."""
+    home = str(Path.home())
+    if home == "/":
+        return value
+    inside = re.compile(rf"{BEGIN}{re.escape(home)}{END}")
+    return _texts(value, lambda text: inside.sub("~", text))
+
+
+def at_home(value: Any) -> Any:
+    """The same with the home of whoever is here for `~`."""
+    return _texts(value, lambda text: re.sub(rf"{BEGIN}~{END}", lambda _: str(Path.home()), text))
+
+
+def _texts(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(key): _texts(inner, change) for key, inner in value.items()}
+    return [_texts(inner, change) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,69 @@
+"""Whether what would be measured now can be compared with what was: the same versions, devices, files and commands."""
+
+import json
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from recipe_runner.host.environment import describe
+from recipe_runner.plan import Plan
+from recipe_runner.serialize import one_line, to_json
+
+SAME: Final = {"vllm": "vLLM", "torch": "torch", "driver": "the driver", "gpus": "the GPUs", "cpu": "the CPU"}
+
+
+def differences(runs: Iterable[tuple[Plan, Path, Mapping[str, Any]]]) -> dict[str, str]:
+    """What would be otherwise, if these were run again as planned now, each once; and where it was as it was.
+
+    A run that has ended is its plan now, the folder that it was in, and its report.
+    """
+    found: dict[str, str] = {}
+    environments: dict[Any, dict[str, Any]] = {}
+    for plan, folder, report in runs:
+        key = plan.target.client, plan.request.recipe_file, plan.simulated
+        if key not in environments:
+            environments[key] = describe(plan)
+        for what in (*_of_environment(report["environment"], environments[key], plan), *_of_plan(folder, plan)):
+            found.setdefault(what, str(folder))
+    return found
+
+
+def _of_environment(before: Mapping[str, Any], now: Mapping[str, Any], plan: Plan) -> Iterator[str]:
+    for key, name in SAME.items():
+        if (was := before.get(key)) != now[key]:
+            yield f"{name} was {_told(was)}, and is {_told(now[key])} now"
+    if before.get("recipe_sha256") != now["recipe_sha256"]:
+        yield f"{plan.request.recipe_file.name} has changed since"
+
+
+def _of_plan(folder: Path, plan: Plan) -> Iterator[str]:
+    try:
+        was = list(_done(json.loads((folder / "plan.json").read_text(encoding="utf-8"))))
+    except (OSError, ValueError, TypeError, KeyError):
+        yield "its plan.json cannot be read"
+        return
+    will = list(_done(json.loads(to_json(plan.as_dict()))))
+    if was != will:
+        gone, come = ([part for part in one if part not in other] for one, other in ((was, will), (will, was)))
+        yield f"it ran with {_told(gone)}, and would run with {_told(come)} now"
+
+
+def _done(plan: Mapping[str, Any]) -> Iterator[str]:
+    """What a plan would do: its hardware, checks, and command lines by flag; with any port, as it may be a free one."""
+    port = plan["url"].rpartition(":")[2]
+    yield f"hardware={plan['hardware'] and plan['hardware']['name']}"
+    for check in plan["checks"]:
+        yield to_json(check)
+    for argv in (block["argv"] for block in (*plan["processes"], *plan["benchmarks"])):
+        flag: list[str] = []
+        for word in (*argv, "--"):
+            if word.startswith("--") and flag:
+                yield shlex.join(flag)
+                flag = []
+            flag.append("PORT" if word == port else word.replace(f":{port}", ":PORT"))
+
+
+def _told(value: Any) -> str:
+    words = value if isinstance(value, list) else ["unknown" if value is None else str(value)]
+    return one_line(", ".join(words) or "nothing")

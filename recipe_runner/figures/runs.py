@@ -1,0 +1,237 @@
+"""Runs that were made, as `compare` reads them: a run folder, its report, a sweep's folder, or recorded evidence."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.evidence.portable import homeless
+from recipe_runner.paths import short
+from recipe_runner.serialize import to_json
+
+FORMAT: Final = 1
+REPORT: Final = "report.json"
+SWEEP: Final = "sweep.json"
+NAME: Final = "name a run folder, its report.json, a sweep's folder or a recorded evidence file"
+PLACE: Final = {"--port", "serve.port"}  # where a server is, not what it is
+NO_MATTER: Final = ("report.", "preflight.", "timeouts.")  # to any figure
+NOT_WORKLOAD: Final = {  # where the server is and what it serves, which prompts it is, where the result goes
+    *("command", "--host", "--port", "--url", "--base-url", "--model", "--served-model-name", "--seed"),
+    *("--result", "--save-result", "--result-dir", "--result-filename"),
+}
+
+
+class _Read(BaseModel):
+    """Part of a document, of which more is not needed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
+
+_Document = TypeVar("_Document", bound=_Read)
+
+
+class Measurement(_Read):
+    """One time that a benchmark was measured."""
+
+    counted: bool
+    metrics: dict[str, float]
+    doubts: tuple[str, ...] = ()
+
+
+class Measured(_Read):
+    """What came of one benchmark; `argv` is None where its command is not recorded."""
+
+    name: str
+    uses: str
+    verdict: str
+    detail: str = ""
+    metrics: dict[str, float] = {}
+    measurements: tuple[Measurement, ...] = ()
+    argv: tuple[str, ...] | None = None
+
+    def values(self, metric: str) -> list[float]:
+        """What the counted measurements showed; the one figure of a report that lists no measurements."""
+        counted = [one.metrics for one in self.measurements if one.counted] or [self.metrics]
+        return [metrics[metric] for metrics in counted if metric in metrics]
+
+    @property
+    def doubts(self) -> list[str]:
+        """Reasons not to believe what was counted, each once."""
+        return list(dict.fromkeys(doubt for one in self.measurements if one.counted for doubt in one.doubts))
+
+    @property
+    def workload(self) -> dict[str, str] | None:
+        """What was asked of the server; None where that is not recorded."""
+        if self.argv is None:
+            return None
+        asked = {flag: value for flag, value in flags(self.argv).items() if flag not in NOT_WORKLOAD}
+        return {f"{self.name} uses": self.uses} | {f"{self.name} {flag}": value for flag, value in asked.items()}
+
+
+class Item(_Read):
+    """What came of one check."""
+
+    name: str
+    verdict: str
+
+
+class Process(_Read):
+    """A process as it was launched."""
+
+    role: str
+    argv: tuple[str, ...]
+    env: dict[str, str] = {}
+
+
+class Provenance(_Read):
+    """A value and the layer that it comes from."""
+
+    value: Any
+    layer: str
+
+
+class Run(_Read):
+    """One run: how it was configured, what came of its checks and benchmarks. None is what is not recorded."""
+
+    format: int = FORMAT
+    simulated: bool = False
+    verdict: str = ""
+    environment: dict[str, Any]
+    benchmarks: tuple[Measured, ...]
+    checks: tuple[Item, ...] = ()
+    choices: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
+    processes: tuple[Process, ...] | None = None
+    provenance: dict[str, Provenance] = {}
+
+    @property
+    def items(self) -> dict[str, str]:
+        """The verdict of each check and benchmark by its name, and of the run, which may have come to no end."""
+        items = {f"check {check.name}": check.verdict for check in self.checks}
+        items |= {f"benchmark {benchmark.name}": benchmark.verdict for benchmark in self.benchmarks}
+        return items | {"run": self.verdict}
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        """What its figures may depend on, as text by name; the workloads too."""
+        found: dict[str, str] = homeless(dict(self._configuration()))
+        return found
+
+    def _configuration(self) -> Iterator[tuple[str, str]]:
+        yield "simulated", _text(self.simulated)
+        for key, value in (*self.choices.items(), *self.overrides.items()):
+            if key not in PLACE and not key.startswith(NO_MATTER):
+                yield key, _text(value)
+        for process in self.processes or ():
+            role = "" if process.role == "server" else f"{process.role} "
+            yield from ((role + key, value) for key, value in flags(process.argv).items() if key not in PLACE)
+            yield from ((role + key, value) for key, value in process.env.items())
+        inherited = ((key, found.value) for key, found in self.provenance.items() if found.layer == "environment")
+        yield from ((key, _text(value)) for key, value in (*inherited, *self.environment.items()))
+        for benchmark in self.benchmarks:
+            yield from (benchmark.workload or {}).items()
+
+
+class _Point(_Read):
+    folder: str
+    overrides: dict[str, Any]
+
+
+class _Sweep(_Read):
+    points: tuple[_Point, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was named, A or B: one run, whose point is empty, or the points of a sweep, each by its overrides.
+
+    `unfinished` are points without a report; `note` says what was taken where that was not named.
+    """
+
+    path: str
+    runs: Mapping[str, Run]
+    unfinished: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def is_sweep(self) -> bool:
+        return "" not in self.runs
+
+
+def flags(argv: Sequence[str]) -> dict[str, str]:
+    """A command's words by the flag that they follow; the program and what it starts are `command`."""
+    found: dict[str, list[str]] = {"command": []}
+    key = "command"
+    for word in argv:
+        if word.startswith("--"):
+            key, _, value = word.partition("=")
+            found.setdefault(key, []).extend([value] if value else [])
+        else:
+            found[key].append(word)
+    return {key: " ".join(words) or "true" for key, words in found.items()}
+
+
+def load(path: Path) -> Source:
+    """What a person named.
+
+    Raises:
+        RecipeError: there is no such run, or it cannot be read.
+
+    """
+    if not path.exists():
+        raise RecipeError(Fault(short(path), "there is no such file or folder", NAME))
+    file = next((path / name for name in (SWEEP, REPORT) if (path / name).is_file()), path)
+    if file.is_file():
+        return _sweep(file) if file.name == SWEEP else Source(short(path), {"": _parsed(Run, file)})
+    if (path / "plan.json").is_file():
+        what = "there is no report.json in it: the run was ended before it could write one, or was not to write one"
+        raise RecipeError(Fault(short(path), what, "name another run; report.formats=[json] has it written"))
+    inside = sorted(found.parent for name in (REPORT, SWEEP) for found in path.glob(f"*/{name}"))
+    if not inside:
+        raise RecipeError(Fault(short(path), "there is no run in it, nor right below it", NAME))
+    newest = load(inside[-1])  # their names begin with the time
+    note = f"the newest of {len(inside)} in {short(path)}" if len(inside) > 1 else f"the only one in {short(path)}"
+    return Source(newest.path, newest.runs, newest.unfinished, note)
+
+
+def _sweep(file: Path) -> Source:
+    runs: dict[str, Run] = {}
+    unfinished = []
+    for point in _parsed(_Sweep, file).points:
+        label = ", ".join(f"{key}={_text(value)}" for key, value in sorted(point.overrides.items()))
+        report = file.parent / point.folder / REPORT
+        if report.is_file():
+            runs[label] = _parsed(Run, report)
+        else:
+            unfinished.append(label)
+    return Source(short(file.parent), runs, tuple(unfinished))
+
+
+def _parsed(kind: type[_Document], file: Path) -> _Document:
+    """The document in a file, as far as it is needed."""
+    where = short(file)
+    try:
+        content = json.loads(file.read_bytes())
+    except OSError as exc:
+        raise RecipeError(Fault(where, f"it cannot be read: {exc.strerror}", NAME)) from exc
+    except (ValueError, RecursionError) as exc:
+        raise RecipeError(Fault(where, f"it holds no JSON: {exc}", NAME)) from exc
+    made = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
+    if isinstance(made, int) and made > FORMAT:
+        what = f"its format is {made}, and this recipe-run reads {FORMAT}"
+        raise RecipeError(Fault(where, what, "take the recipe-run that wrote it, or a later one"))
+    try:
+        return kind.model_validate(content)
+    except ValidationError as exc:
+        told = "; ".join(f"{'.'.join(map(str, error['loc'])) or 'all of it'}: {error['msg']}" for error in exc.errors())
+        raise RecipeError(Fault(where, f"it is no report: {told}", NAME)) from exc
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return value if isinstance(value, str) else to_json(value)

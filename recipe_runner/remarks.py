@@ -1,0 +1,44 @@
+"""What a plan remarks: what a person would want to know, and nobody would be stopped for."""
+
+import difflib
+from collections.abc import Iterator
+
+from recipe_runner.composition.schema import Hardware, Request
+from recipe_runner.errors import choose
+from recipe_runner.facts import Facts
+from recipe_runner.model.serving import GIB
+
+
+def misnamed(request: Request) -> Iterator[str]:
+    """Expected figures beside which no measured one will ever stand: a name that the benchmark does not know."""
+    for name, item in request.expected.items():
+        benchmark = request.benchmarks.get(item.workload or name)
+        known = benchmark.metrics if benchmark else ()
+        for metric in item.metrics:
+            if benchmark and known and metric not in known:
+                near = difflib.get_close_matches(metric, known, n=1)
+                do = f"did you mean {near[0]}?" if near else choose(metric, known)
+                yield f"{request.folded.where(f'expected.{name}.metrics.{metric}')}: {benchmark.uses} gives none; {do}"
+
+
+def remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]:
+    """Each remark, in words."""
+    for key, others in request.folded.missed.items():
+        yield f"{key} is not there to be taken away; {choose(key.rpartition('.')[2], others)}"
+    if facts.exposed and not request.engine.simulated:
+        yield facts.exposed
+    if facts.options is None and not (facts.located.faults or facts.launching or request.engine.simulated):
+        yield "flags not checked: `recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
+    if facts.to_fetch:
+        yield f"{facts.to_fetch / GIB:.2f} GiB of weights will be fetched first"
+    names = facts.architecture_names()
+    if facts.architectures and facts.architectures.whose(names) == "transformers":
+        yield f"vLLM {facts.vllm} has no {names[0]} of its own; it would run that of transformers"
+    asked, count = request.parallelism, hardware.count
+    link = facts.host.link
+    if asked.world > 1 and link and (hardware.interconnect or link).split()[0] != link:
+        yield f"the profile says {hardware.interconnect} between GPUs, and here they are linked by {link}"
+    if count and asked.world < count and request.hardware.accelerator != "cpu":
+        copy = asked.tp * asked.pp
+        more = f"; parallelism.dp={count // copy} takes {count // copy * copy}" if count // copy > asked.dp else ""
+        yield f"only {asked.world} of {count} devices would be used{more}"

@@ -1,0 +1,124 @@
+"""What the points of a sweep come to together: one table over the axes, its best values, and the Pareto front."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from recipe_runner.reports.document import better, complete, leading
+from recipe_runner.reports.words import tally
+
+COMPARABLE: Final = ("passed", "measured", "inconclusive")
+WORST_FIRST: Final = ("interrupted", "error", "failed", "inconclusive", "passed")
+Column = tuple[str, str]  # a benchmark and a metric of it
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point: where it lies on the axes, what it came to, and its report, if there is one."""
+
+    number: int
+    folder: str
+    at: tuple[Any, ...]
+    verdict: str | None
+    errors: tuple[str, ...]  # that kept it from beginning
+    report: Mapping[str, Any] | None
+
+    @property
+    def state(self) -> str:
+        return self.verdict or ("cannot begin" if self.errors else "not run")
+
+    def figure(self, column: Column, verdicts: Sequence[str] | None = None) -> float | None:
+        """A metric of a benchmark; None where it has none, or its verdict is none of those asked for."""
+        benchmark, metric = column
+        items = self.report["benchmarks"] if self.report else ()
+        found = (item["metrics"].get(metric) for item in items if item["name"] == benchmark and _is(item, verdicts))
+        return next(found, None)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as a table."""
+
+    axes: tuple[str, ...]
+    points: tuple[Point, ...]
+    words: tuple[str, ...]
+    started: str
+
+    @property
+    def reports(self) -> list[Mapping[str, Any]]:
+        return [point.report for point in self.points if point.report]
+
+    @property
+    def simulated(self) -> bool:
+        return any(report["simulated"] for report in self.reports)
+
+    @property
+    def verdict(self) -> str:
+        """The worst of its points; one that cannot begin is an error, one that did not run was interrupted."""
+        instead = {"cannot begin": "error", "not run": "interrupted"}
+        return min((instead.get(point.state, point.state) for point in self.points), key=WORST_FIRST.index)
+
+    @property
+    def tally(self) -> str:
+        return tally([point.state for point in self.points])
+
+    def items(self) -> dict[str, list[Mapping[str, Any]]]:
+        """Every benchmark by name, as each point has it."""
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for report in self.reports:
+            for item in report["benchmarks"]:
+                found.setdefault(item["name"], []).append(item)
+        return found
+
+    def columns(self) -> list[Column]:
+        """The figures that lead, of each benchmark."""
+        return [(name, metric) for name, items in self.items().items() for metric in leading(items)]
+
+    def all_columns(self) -> list[Column]:
+        return [(name, metric) for name, items in self.items().items() for metric in _metrics(items)]
+
+    def best(self, column: Column) -> float | None:
+        """The best value of a column among those that can be compared; None where none of two is better."""
+        values = [value for point in self.points if (value := point.figure(column, COMPARABLE)) is not None]
+        way = better(column[1])
+        if way is None or len(set(values)) < 2:
+            return None
+        return max(values) if way == "higher" else min(values)
+
+    def is_best(self, point: Point, column: Column) -> bool:
+        value = point.figure(column, COMPARABLE)
+        return value is not None and value == self.best(column)
+
+
+def table(sweep: Mapping[str, Any]) -> Sweep:
+    """The table of a sweep's document."""
+    axes = tuple(sweep["axes"])
+    return Sweep(axes, tuple(_points(sweep["points"], axes)), tuple(sweep["words"]), sweep["started"])
+
+
+def _points(points: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterator[Point]:
+    for point in points:
+        at = tuple(point["overrides"].get(axis) for axis in axes)
+        report = complete(point["report"]) if point["report"] else None
+        errors = tuple(f"{error['where']} — {error['what']}; {error['do']}" for error in point.get("errors", ()))
+        yield Point(point["number"], point["folder"], at, point["verdict"], errors, report)
+
+
+def _is(item: Mapping[str, Any], verdicts: Sequence[str] | None) -> bool:
+    return verdicts is None or item["verdict"] in verdicts
+
+
+def _metrics(items: Sequence[Mapping[str, Any]]) -> dict[str, None]:
+    return dict.fromkeys(metric for item in items for metric in item["metrics"])
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """The points (more is better, less is better) that no other beats in both, by their place, best first value first.
+
+    Of equal points each is on the front.
+    """
+    found: list[int] = []
+    for place in sorted(range(len(points)), key=lambda i: (-points[i][0], points[i][1])):
+        if not found or points[place][1] < points[found[-1]][1] or points[place] == points[found[-1]]:
+            found.append(place)
+    return found

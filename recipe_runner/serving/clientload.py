@@ -1,0 +1,57 @@
+"""How busy the client of a benchmark is: one that has no time left measures itself."""
+
+import bisect
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import psutil
+
+LOOK_S: Final = 0.2
+TREE_S: Final = 2.0  # to see who belongs to a command takes a look at all processes
+FEWEST: Final = 3  # looks, for a share that means something
+Span = tuple[float, float]
+
+
+class ClientLoad:
+    """CPU seconds of each thread of a command, as it runs; times are those of `time.perf_counter`."""
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._used: list[dict[tuple[int, int], float]] = []
+        self._tree: list[psutil.Process] = []
+        self._tree_time = -TREE_S
+
+    def look(self, pid: int) -> None:
+        """Look, unless that was done just now."""
+        now = time.perf_counter()
+        if self._times and now < self._times[-1] + LOOK_S:
+            return
+        try:
+            if now >= self._tree_time + TREE_S:
+                command = psutil.Process(pid)
+                self._tree, self._tree_time = [command, *command.children(recursive=True)], now
+        except psutil.Error:
+            return
+        self._times.append(now)
+        self._used.append({key: used for process in self._tree for key, used in _threads(process)})
+
+    def busiest(self, span: Span | None) -> float | None:
+        """The share of a core that the busiest thread took while it measured; None where that is not known."""
+        if span is None:
+            return None
+        first, last = bisect.bisect_left(self._times, span[0]), bisect.bisect_right(self._times, span[1]) - 1
+        if last - first + 1 < FEWEST:
+            return None
+        seconds = self._times[last] - self._times[first]
+        return max(_grown(self._used[first], self._used[last]), default=0.0) / seconds
+
+
+def _threads(process: psutil.Process) -> Iterator[tuple[tuple[int, int], float]]:
+    with contextlib.suppress(psutil.Error):  # it has ended
+        yield from (((process.pid, one.id), one.user_time + one.system_time) for one in process.threads())
+
+
+def _grown(before: dict[tuple[int, int], float], after: dict[tuple[int, int], float]) -> Sequence[float]:
+    return [used - before[thread] for thread, used in after.items() if thread in before]

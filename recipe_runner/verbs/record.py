@@ -1,0 +1,35 @@
+"""`record`: keep what a run came to as evidence beside its recipe."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from recipe_runner.paths import short
+from recipe_runner.serialize import to_json
+
+SUMMARY = "keep what a run came to as evidence beside its recipe, for `validate` to check"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder: runs/RECIPE/HARDWARE/TIME-ID")
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="instead of `results` beside the recipe")
+    parser.add_argument("--note", default="", metavar="TEXT", help="what a reader should know of it")
+
+
+def run(args: argparse.Namespace) -> int:
+    from recipe_runner.evidence.record import record
+
+    done = record(args.run, args.to, args.note)
+    if args.json:
+        print(to_json({"format": 1, "file": short(done.file), "new": done.new, "evidence": done.document}, indent=2))
+        return 0
+    if (verdict := done.document["verdict"]) != "passed":
+        print(f"note: the run {_came_to(verdict)}, so the recipe does not count as verified by it", file=sys.stderr)
+    if not done.new:
+        print("note: it was recorded before", file=sys.stderr)
+    print(short(done.file))
+    return 0
+
+
+def _came_to(verdict: str) -> str:
+    return "was inconclusive" if verdict == "inconclusive" else verdict

@@ -1,0 +1,84 @@
+"""A sweep as a table: its columns, its best values, its Pareto front."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recipe_runner.reports.sweeps import front, table
+from tests.reports.documents import FIGURES, GATE, GUIDE, RUN, SWEEP, TP, point
+
+RATE, TTFT = ("guide", "output_throughput"), ("guide", "median_ttft_ms")
+
+
+def swept(*points: dict[str, Any]) -> Any:
+    return table(SWEEP | {"axes": {TP: []}, "points": list(points)})
+
+
+def test_columns_are_what_leads() -> None:
+    assert [metric for _, metric in table(SWEEP).columns()] == [
+        *("output_throughput", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms")
+    ]
+
+
+def test_a_metric_that_gates_leads() -> None:
+    gated = RUN | {"benchmarks": [GUIDE | {"figures": [GATE | {"metric": "duration"}]}]}
+    assert swept(point(0, {TP: 1}, 1, 1, report=gated)).columns()[0] == ("guide", "duration")
+
+
+def test_a_benchmark_of_which_nothing_leads_shows_what_it_has() -> None:
+    own = RUN | {
+        "benchmarks": [GUIDE | {"name": "own", "metrics": {"a": 1, "b": 2}, "measurements": [], "figures": []}]
+    }
+    assert swept(point(0, {TP: 1}, 1, 1, report=own)).columns() == [("own", "a"), ("own", "b")]
+
+
+def test_the_best_of_a_column() -> None:
+    assert (table(SWEEP).best(RATE), table(SWEEP).best(TTFT)) == (2400.0, 40.0)
+    assert table(SWEEP).best(("guide", "p99_ttft_ms")) is None  # all are equal
+    assert table(SWEEP).best(("guide", "completed")) is None  # its name does not say which way is better
+
+
+def test_a_benchmark_that_failed_is_never_best() -> None:
+    broken = RUN | {"benchmarks": [GUIDE | {"verdict": "failed", "metrics": {RATE[1]: 99.0, TTFT[1]: 1.0}}]}
+    points = [point(0, {TP: 1}, 10, 10), point(1, {TP: 2}, 20, 20, verdict="failed")]  # a check of it failed
+    sweep = swept(*points, point(2, {TP: 4}, 1, 1, verdict="failed", report=broken))
+    assert (sweep.best(RATE), sweep.best(TTFT)) == (20.0, 10.0)
+    assert [sweep.is_best(each, RATE) for each in sweep.points] == [False, True, False]
+    assert sweep.points[2].figure(RATE) == 99.0
+
+
+def test_a_point_that_cannot_begin_is_an_error() -> None:
+    errors = [{"where": "memory", "what": "it does not fit", "do": "use two GPUs"}]
+    sweep = swept(point(0, {TP: 1}, 1, 1, verdict=None, report=None, errors=errors), point(1, {TP: 2}, 1, 1))
+    assert (sweep.verdict, sweep.tally) == ("error", "1 cannot begin, 1 passed")
+    assert sweep.points[0].errors == ("memory — it does not fit; use two GPUs",)
+
+
+def test_the_verdict_of_a_sweep_is_its_worst() -> None:
+    verdicts = ("passed", "inconclusive", "failed", "error", None)
+    points = [point(i, {TP: i}, 1, 1, verdict=verdict) for i, verdict in enumerate(verdicts)]
+    assert [swept(*points[:count]).verdict for count in range(1, 6)] == [*verdicts[:4], "interrupted"]
+    assert swept(*points).tally == "1 passed, 1 inconclusive, 1 failed, 1 error, 1 not run"
+
+
+def test_the_front_of_the_example() -> None:
+    assert front([(rate, ttft) for _, _, rate, ttft in FIGURES]) == [5, 4, 3]
+
+
+def test_equal_points_are_all_on_the_front() -> None:
+    assert front([(1, 1), (1, 1), (1, 2), (0.5, 1)]) == [0, 1]
+    assert front([]) == []
+
+
+FEW = st.integers(0, 5).map(float)
+
+
+@given(st.lists(st.tuples(FEW, FEW), max_size=12))
+def test_the_front_is_what_no_other_point_beats(points: list[tuple[float, float]]) -> None:
+    def beaten(one: tuple[float, float]) -> bool:
+        return any(other != one and other[0] >= one[0] and other[1] <= one[1] for other in points)
+
+    found = front(points)
+    assert sorted(found) == [place for place, one in enumerate(points) if not beaten(one)]
+    assert [points[place] for place in found] == sorted((points[place] for place in found), reverse=True)
