@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from junitparser import JUnitXml
+from playwright.sync_api import Page
 
 from tests.e2e.conftest import Started, start
+from tests.reports import test_in_a_browser as looked
 
 TINY = ("recipe=internvl3-tiny", "hardware=cpu", "serve.port=0")
 GATE = "{output_throughput: {value: 1, unit: tok/s, gate: true}, median_ttft_ms: {value: 60000, unit: ms, gate: true}}"
@@ -20,6 +22,7 @@ WORDS = (
     f"expected.here={{workload: small, source: this test, kind: own, hardware: cpu, metrics: {GATE}}}",
     "report.formats=[json,markdown,html,junit,csv]",
 )
+browser, page = looked.browser, looked.page
 Verb = Callable[..., tuple[int, str]]
 
 
@@ -100,6 +103,10 @@ def test_reports_that_others_read(first: Started) -> None:
     ]
     assert len(rates) == 4
     assert min(rates) > 1
+
+
+def test_its_page_in_a_browser(first: Started, page: Page) -> None:
+    looked.test_it_fits_asks_for_nothing_and_is_accessible(page, first.run_folder / "report.html")
 
 
 def test_a_lock_repeats_the_run(first: Started, again: Started) -> None:
