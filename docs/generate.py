@@ -21,10 +21,12 @@ from generate_reference import HOSTS_OWN, cell, code, diagnosis, hardware, plugi
 from pydantic import BaseModel
 
 from recipe_runner import prepare
+from recipe_runner.authoring.schema import document
 from recipe_runner.composition import library
 from recipe_runner.composition.schema import Request
 from recipe_runner.errors import RecipeError
 from recipe_runner.plan import Command, Plan
+from recipe_runner.serialize import to_json
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
@@ -105,6 +107,7 @@ def pages() -> dict[Path, str]:
         made[DOCS / "reference" / "plugins.md"] = _text(plugins())
         made[DOCS / "reference" / "hardware.md"] = _text(hardware())
         made[DOCS / "reference" / "diagnosis.md"] = _text(diagnosis())
+        made[DOCS / "reference" / "recipe.schema.json"] = to_json(document("recipe-runner"), indent=2) + "\n"
     return made
 
 

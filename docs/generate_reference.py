@@ -135,7 +135,7 @@ def _doc(cls: type[BaseModel]) -> str:
 
 def code(value: object) -> str:
     """A value as code in a table's cell: one line, nothing that Markdown could read."""
-    shown = value.replace("\n", "\\n") if isinstance(value, str) else json.dumps(value)
+    shown = value.replace("\n", "\\n") if isinstance(value, str) else json.dumps(value, default=BaseModel.model_dump)
     return f"<code>{cell(shown)}</code>" if re.search(r"[|`<>&\\]", shown) else f"`{shown}`"
 
 

@@ -15,7 +15,7 @@ Fields are checked when the recipe is read, so `run` never sees a wrong one.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
@@ -62,6 +62,8 @@ class Outcome:
             for name, value in metrics.items():
                 if not (isinstance(name, str) and is_number(value)):
                     raise TypeError(f"the metric {name!r} is {value!r}, not a finite number by a name")
+        if not all("load" in point for point in self.curve):
+            raise TypeError("a point of the curve does not say its `load`")
         for name, values in self.samples.items():
             if not all(map(is_number, values)):
                 raise TypeError(f"the samples of {name} are not all finite numbers")
@@ -70,6 +72,27 @@ class Outcome:
 def is_number(value: Any) -> bool:
     """Whether a metric may have this value: what is true or false, not finite, or a text is no number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def better_of(metric: str) -> Literal["higher", "lower"] | None:
+    """Which way a metric is better, where its name says so."""
+    if "throughput" in metric or metric.endswith(("_per_s", "goodput")) or metric.startswith("slo_"):
+        return "higher"
+    return "lower" if metric == "duration" or metric.endswith(("_ms", "_s")) else None
+
+
+def best_of(metric: str, values: Collection[float]) -> float | None:
+    """The best of several values of a metric; None where none of two is better."""
+    way = better_of(metric)
+    if way is None or len(set(values)) < 2:
+        return None
+    return max(values) if way == "higher" else min(values)
+
+
+def comparable(benchmark: Mapping[str, Any]) -> bool:
+    """Whether what a report says of a benchmark may be better than that of others: it came to its end, undoubted."""
+    doubted = any(one["counted"] and one.get("doubts") for one in benchmark.get("measurements", ()))
+    return benchmark["verdict"] in ("passed", "measured", "inconclusive") and not doubted
 
 
 def passed(detail: str = "") -> Outcome:
@@ -162,6 +185,10 @@ class Benchmark(Plugin):
     metrics: ClassVar[tuple[str, ...]] = ()  # the names of those that it gives, where they are known beforehand
 
     repeat: int | None = Field(default=None, ge=1, le=1000)
+
+    def asked(self) -> dict[str, Any]:
+        """Its fields, which say what is asked of the server, as documents keep them."""
+        return self.model_dump(exclude_none=True, exclude={"uses", "repeat"})
 
     def unmeasured(self) -> int:
         """How many requests it makes of the server without counting them: tests and warm-ups."""

@@ -13,7 +13,10 @@ from typing import Final, NoReturn
 
 from recipe_runner.errors import Fault, Interrupted, RecipeError, choose
 
-VERBS: Final = ("run", "plan", "serve", "list", "show", "setup", "doctor", "compare", "record", "validate")
+VERBS: Final = (
+    *("run", "plan", "serve", "list", "show", "setup", "doctor", "compare", "record", "validate"),
+    *("new", "schema"),
+)
 TAKES_OVERRIDES: Final = ("run", "plan", "serve", "show")
 
 
@@ -123,7 +126,7 @@ def parser(verb: str) -> argparse.ArgumentParser:
     )
     module.add_arguments(made)
     made.add_argument("--json", action="store_true", help="one JSON document on stdout, errors too")
-    if verb in (*TAKES_OVERRIDES, "list", "validate"):
+    if verb in (*TAKES_OVERRIDES, "list", "new", "validate"):
         made.add_argument(
             "--config-dir",
             action="append",

@@ -5,6 +5,7 @@ that answers in one piece all the same is understood as well.
 """
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from recipe_runner.serialize import one_line
 from recipe_runner.serving.wire import AnswerError as AnswerError
-from recipe_runner.serving.wire import Fuse, Text, document, joined, page, refused, slow
+from recipe_runner.serving.wire import Fuse, document, joined, page, refused, slow
 
 if TYPE_CHECKING:
     import httpx  # 0.2 s, so it is imported only where a client is made
@@ -26,13 +27,27 @@ STREAMED: Final = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 @dataclass(frozen=True)
+class Call:
+    """A tool that the model calls: its name, and the arguments as the server gives them, JSON if all is well."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What the server generated, and how long that took, in seconds; `ttft_s` until it began, if it was streamed."""
+    """What the server generated, and how long that took, in seconds; `ttft_s` until it began, if it was streamed.
+
+    A chat may have `reasoning` apart from its text, and `calls` of tools; `finish` is why it ended: stop, length, ….
+    """
 
     text: str
     seconds: float
     usage: Mapping[str, Any]
     ttft_s: float | None = None
+    reasoning: str = ""
+    calls: tuple[Call, ...] = ()
+    finish: str = ""
 
 
 class Client:
@@ -100,29 +115,38 @@ class Client:
 
     def complete(self, prompt: str, **parameters: Any) -> Answer:
         """`/v1/completions`: the text that follows a prompt."""
-        return self._generated("/v1/completions", {"prompt": prompt, **parameters}, lambda choice: choice["text"])
+        return self._generated("/v1/completions", {"prompt": prompt, **parameters}, _Heard("text"))
 
     def chat(self, messages: Sequence[Mapping[str, Any]], **parameters: Any) -> Answer:
         """`/v1/chat/completions`: the answer to a conversation."""
-        return self._generated("/v1/chat/completions", {"messages": list(messages), **parameters}, _content)
+        return self._generated("/v1/chat/completions", {"messages": list(messages), **parameters}, _Heard())
 
-    def _generated(self, path: str, body: Mapping[str, Any], text: Text) -> Answer:
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """`/v1/embeddings`: a vector for each text."""
+        body = {"model": self.model, "input": list(texts), "encoding_format": "float"}
+        answer = self._json("/v1/embeddings", "POST", json=body)
+        try:
+            entries = sorted(answer["data"], key=lambda entry: int(entry["index"]))
+            return [[_number(value) for value in entry["embedding"]] for entry in entries]
+        except (TypeError, KeyError, ValueError) as exc:
+            raise AnswerError("/v1/embeddings answered without vectors in `data`") from exc
+
+    def _generated(self, path: str, body: Mapping[str, Any], heard: "_Heard") -> Answer:
         start = time.monotonic()
         body = {"model": self.model, **(STREAMED if body.get("stream", True) else {}), **body}
         with self._asked("POST", path, self.timeout_s, self.first_token_s, json=body) as (response, fuse):
             try:
                 if response.headers.get("content-type", "").startswith("text/event-stream"):
-                    said, usage = joined(path, response, fuse, text)
-                    return Answer(said, time.monotonic() - start, usage or {}, fuse.began_s)
+                    said, usage = joined(path, response, fuse, heard.text)
+                    return heard.answer(said, time.monotonic() - start, usage, fuse.began_s)
                 fuse.began()
                 answer = document(path, response)
-                said = text(answer["choices"][0])
-                return Answer(str("" if said is None else said), time.monotonic() - start, answer.get("usage") or {})
+                return heard.answer(heard.text(answer["choices"][0]), time.monotonic() - start, answer.get("usage"))
             except (AttributeError, TypeError, KeyError, IndexError) as exc:
                 raise AnswerError(f"{path} answered without a text in `choices`") from exc
 
-    def _json(self, path: str) -> Any:
-        with self._asked("GET", path, self.timeout_s) as (response, _):
+    def _json(self, path: str, method: str = "GET", **request: Any) -> Any:
+        with self._asked(method, path, self.timeout_s, **request) as (response, _):
             return document(path, response)
 
     @contextlib.contextmanager
@@ -149,6 +173,33 @@ class Client:
                 raise AnswerError(f"{path} {how}: {one_line(str(exc)) or type(exc).__name__}") from exc
 
 
-def _content(choice: Any) -> Any:
-    """A chat's text: all of it, or the piece of it that an event brings."""
-    return choice["delta"].get("content") if "delta" in choice else choice["message"]["content"]
+class _Heard:
+    """Listens to the choices of an answer, one or a stream of them, for what is said beside the text."""
+
+    def __init__(self, key: str = "content") -> None:
+        self.key, self.reasoning, self.finish = key, "", ""
+        self.calls: dict[int, dict[str, str]] = {}
+
+    def text(self, choice: Any) -> Any:
+        """The text of a choice: all of it, or the piece of it that an event brings."""
+        self.finish = choice.get("finish_reason") or self.finish
+        if self.key == "text":
+            return choice["text"]
+        message = choice["delta"] if "delta" in choice else choice["message"]
+        # vLLM says `reasoning`; what others say, and vLLM did once, is `reasoning_content`
+        self.reasoning += message.get("reasoning") or message.get("reasoning_content") or ""
+        for place, call in enumerate(message.get("tool_calls") or ()):
+            known = self.calls.setdefault(call.get("index", place), {"name": "", "arguments": ""})
+            for key in known:
+                known[key] += call["function"].get(key) or ""
+        return message.get("content")
+
+    def answer(self, text: Any, seconds: float, usage: Any, ttft_s: float | None = None) -> Answer:
+        calls = tuple(Call(**self.calls[index]) for index in sorted(self.calls))
+        said = "" if text is None else str(text)
+        return Answer(said, seconds, usage or {}, ttft_s, self.reasoning, calls, self.finish)
+
+
+def _number(value: Any) -> float:
+    """A number of a vector; JSON has no NaN, so servers write null instead."""
+    return math.nan if value is None else float(value)

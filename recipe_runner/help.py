@@ -37,6 +37,8 @@ verbs:
   compare   two runs: what differs, and what of that is more than noise
   record    keep what a run came to as evidence beside its recipe
   validate  does evidence still hold, can a recipe be composed
+  new       write a first recipe for a model
+  schema    the JSON Schema of a recipe, for editors
 
 options:
   -m, --multirun     run each point of a sweep: parallelism.tp=1,2

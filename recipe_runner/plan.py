@@ -100,9 +100,14 @@ class Plan:
     def benchmarks(self) -> Mapping[str, Benchmark]:
         return self.request.benchmarks
 
+    @property
+    def gates_on(self) -> str:
+        """The hardware whose gates hold: none where a server was attached to, whose devices nobody knows."""
+        return "" if self.attached else self.request.hardware_name
+
     def times(self, benchmark: str) -> int:
         """How often a benchmark is measured: as it says, or as often as its gates take."""
-        gated = gates.gated(self.request.expected, benchmark, self.request.hardware_name)
+        gated = gates.gated(self.request.expected, benchmark, self.gates_on)
         return self.benchmarks[benchmark].repeat or (GATED if gated else 1)
 
     def leases(self) -> tuple[str, ...]:
@@ -141,11 +146,8 @@ class Plan:
             "checks": [{"name": name, **check.model_dump(exclude_none=True)} for name, check in self.checks.items()],
             "benchmarks": [
                 {
-                    "name": name,
-                    "uses": benchmark.uses,
-                    "times": self.times(name),
-                    "argv": list(benchmark.argv(self.target)),
-                    "appended": list(benchmark.appended(name)),
+                    **{"name": name, "uses": benchmark.uses, "times": self.times(name), "fields": benchmark.asked()},
+                    **{"argv": list(benchmark.argv(self.target)), "appended": list(benchmark.appended(name))},
                 }
                 for name, benchmark in self.benchmarks.items()
             ],

@@ -87,8 +87,9 @@ def _extra(request: Request, facts: Facts) -> Iterator[Fault]:
     for name, report in request.reports.items():
         if missing := sorted(facts.extra & {*report.needs}):
             yield Fault("report.formats", f"{name} takes {', '.join(missing)}", f"{install}, or leave {name} out")
+    lacks_scipy = "scipy" in facts.extra and facts.located.server
     for name in request.benchmarks:
-        if "scipy" in facts.extra and gates.gated(request.expected, name, request.hardware_name):
+        if lacks_scipy and gates.gated(request.expected, name, request.hardware_name):
             do = f"{install}, or set `gate: false`"
             yield Fault(request.folded.where(f"benchmark.{name}"), "its expected figures gate, which takes scipy", do)
 
@@ -96,7 +97,12 @@ def _extra(request: Request, facts: Facts) -> Iterator[Fault]:
 def _gates(request: Request) -> Iterator[Fault]:
     """What is wrong with the gates of this hardware; another choice of benchmarks leaves them aside."""
     if request.choices["benchmark"] == "recipe":
-        here = {name: item for name, item in request.expected.items() if item.hardware == request.hardware_name}
+        away = {key.removeprefix("benchmark.") for key, value in request.typed.items() if value is None}
+        here = {
+            name: item
+            for name, item in request.expected.items()
+            if item.hardware == request.hardware_name and (item.workload or name) not in away
+        }
         yield from gates.faults(here, request.benchmarks, request.folded.where)
 
 

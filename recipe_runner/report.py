@@ -92,15 +92,17 @@ class Record(Folder):
         outcome = self._with_cause(outcome, measured["measurements"][-1]["name"] if measured["measurements"] else name)
         item: dict[str, Any] = {"name": name, "uses": uses, "verdict": outcome.verdict, "detail": outcome.detail}
         item |= {"seconds": round(seconds, 3), "metrics": dict(outcome.metrics)}
-        argv = list(self.plan.benchmarks[name].argv(self.plan.target))
-        self.benchmarks.append({**item, "argv": argv, **measured})
+        benchmark = self.plan.benchmarks[name]
+        asked = {"fields": benchmark.asked(), "argv": list(benchmark.argv(self.plan.target))}
+        self.benchmarks.append({**item, **asked, **measured})
         self.event("benchmark", **item)
 
     def _with_cause(self, outcome: Outcome, name: str) -> Outcome:
         """A failed benchmark's outcome with its cause and cure, as far as the log of its last command tells them."""
-        log = self.folder / f"{name}.log"
-        if outcome.verdict != "failed" or not log.is_file():
+        logs = [*self.folder.glob(f"{name}.log"), *self.folder.glob(f"{name}.*.log")]
+        if outcome.verdict != "failed" or not logs:
             return outcome
+        log = max(logs, key=lambda file: file.stat().st_mtime)
         found, _ = diagnose(log, self.plan.request.diagnosis, self.plan.facts.vllm)
         return outcome if found is None else replace(outcome, detail=f"{outcome.detail} — {found.cause}; {found.cure}")
 

@@ -85,6 +85,10 @@ def _time_to_write() -> Check:
     return limit(WRITE_S, f"it took more than {WRITE_S:g} s")
 
 
+def _nobody_waits(_: Record) -> None:
+    """Of a run that is no point of a sweep, nobody has to be told that it ended."""
+
+
 class _Group:
     """Plans on one server, from its launch to its teardown; each is `opened` as it begins, and `ended` as it ends."""
 
@@ -96,7 +100,7 @@ class _Group:
         interrupts: Interrupts,
         *,
         stay: bool = False,
-        ended: Callable[[Record], object] = bool,
+        ended: Callable[[Record], None] = _nobody_waits,
     ) -> None:
         self.screen, self.interrupts, self.stay = screen, interrupts, stay
         self.opened, self.ended = opened, ended

@@ -44,8 +44,9 @@ SHOWN: Final = (
 )
 
 
-def refused(serve: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[Fault]:
+def refused(serve: Mapping[str, Any], env: Mapping[str, str], benchmarks: Mapping[str, Any]) -> Iterator[Fault]:
     """What a recipe, or a command line, must not hold: it would stand in plans, reports and the list of processes."""
+    yield from _in_benchmarks(benchmarks)
     for key, value in serve.items():
         for where in _secret_flags(key, value):
             variable = {"api_key": KEY, "hf_token": TOKENS[0]}.get(where)
@@ -55,6 +56,18 @@ def refused(serve: Mapping[str, Any], env: Mapping[str, str]) -> Iterator[Fault]
         if (SECRET_NAME.search(name) and not PUBLIC.fullmatch(value)) or LOOKS.search(value):
             do = f"set {name} in your environment; the server inherits it"
             yield Fault(f"env.{name}", "a secret does not belong here: plans and reports would show it", do)
+
+
+def _in_benchmarks(benchmarks: Mapping[str, Any]) -> Iterator[Fault]:
+    """Secrets among the further flags of a benchmark's command."""
+    for name, block in benchmarks.items():
+        extra = block.get("extra_args") if isinstance(block, Mapping) else None
+        for flag, value in extra.items() if isinstance(extra, Mapping) else ():
+            texts = [str(text) for text in (value if isinstance(value, list) else [value])]
+            if any(True for _ in _secret_flags(str(flag), value)) or any(mask(text, {}) != text for text in texts):
+                do = f"take it away; the client sends {KEY} of the environment"
+                at = f"benchmark.{name}.extra_args.{flag}"
+                yield Fault(at, "a secret does not belong here: plans and reports would show it", do)
 
 
 def _secret_flags(at: str, value: Any) -> Iterator[str]:

@@ -18,6 +18,9 @@ from recipe_runner.api import (
     Plugin,
     Report,
     Target,
+    best_of,
+    better_of,
+    comparable,
     failed,
     passed,
     skipped,
@@ -96,6 +99,41 @@ def test_an_outcome_is_one_that_a_report_can_tell(values: tuple[Any, ...], messa
     with pytest.raises(TypeError) as caught:
         Outcome(*values)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("metric", "way"),
+    [
+        *(("output_throughput", "higher"), ("tokens_per_s", "higher"), ("request_goodput", "higher")),
+        *(("slo_max_concurrency", "higher"), ("slo_wait_s", "higher")),
+        *(("median_ttft_ms", "lower"), ("wait_s", "lower"), ("duration", "lower")),
+        *(("completed", None), ("capacity", None)),
+    ],
+)
+def test_which_way_a_metric_is_better_follows_from_its_name(metric: str, way: str | None) -> None:
+    assert better_of(metric) == way
+    assert best_of(metric, [1, 3, 2]) == {"higher": 3, "lower": 1, None: None}[way]
+    assert best_of(metric, [2, 2]) is None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "doubts", "is_one"),
+    [
+        *(("passed", [], True), ("measured", [], True), ("inconclusive", [], True), ("failed", [], False)),
+        *(("inconclusive", ["the client was busy"], False), ("skipped", [], False)),
+    ],
+)
+def test_what_is_in_doubt_or_broke_is_not_compared(verdict: str, doubts: list[str], *, is_one: bool) -> None:
+    warmup = {"counted": False, "doubts": ["it only warms up"]}
+    assert comparable({"verdict": verdict, "measurements": [warmup, {"counted": True, "doubts": doubts}]}) is is_one
+
+
+def test_the_fields_of_a_benchmark_are_what_it_asks() -> None:
+    class Mine(Benchmark):
+        size: int = 1
+        other: str | None = None
+
+    assert Mine(uses="mine", repeat=3).asked() == {"size": 1}
 
 
 def test_a_benchmark_without_a_command_line_has_none() -> None:

@@ -1,4 +1,5 @@
 import json
+import math
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -6,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recipe_runner.client import AnswerError, Client
+from recipe_runner.client import AnswerError, Call, Client
 from tests.running import free_port
 
 ASKED = {"model": "small", "stream": True, "stream_options": {"include_usage": True}}
@@ -17,6 +18,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
     answer: tuple[int, bytes] = (200, b"{}")
+    kind = ""
     asked: list[tuple[str, Any]]
 
     @property
@@ -33,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
         status, data = self.server.answer
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
+        self.send_header("Content-Type", self.server.kind)
         self.end_headers()
         self.wfile.write(data)
 
@@ -114,8 +117,13 @@ def test_no_text_is_the_empty_text(
     assert ask(client) == ""
 
 
+def ask_vectors(client: Client) -> object:
+    return client.embed(["Hi"])
+
+
 NO_TEXT = "answered without a text in `choices`"
 NO_LIST = "/v1/models answered without a list of models"
+NO_VECTORS = "/v1/embeddings answered without vectors in `data`"
 
 
 @pytest.mark.parametrize(
@@ -129,6 +137,13 @@ NO_LIST = "/v1/models answered without a list of models"
         (ask_completion, 200, "null", f"/v1/completions {NO_TEXT}"),
         (ask_chat, 200, '{"choices": [{"message": null}]}', f"/v1/chat/completions {NO_TEXT}"),
         (ask_chat, 200, '{"choices": [{"text": "Hi"}]}', f"/v1/chat/completions {NO_TEXT}"),
+        (ask_chat, 200, '{"choices": [{"message": {"tool_calls": [{}]}}]}', f"/v1/chat/completions {NO_TEXT}"),
+        (ask_chat, 200, '{"choices": [{"message": {"reasoning": 3}}]}', f"/v1/chat/completions {NO_TEXT}"),
+        (ask_vectors, 200, "{}", NO_VECTORS),
+        (ask_vectors, 200, '{"data": [{"embedding": [1]}]}', NO_VECTORS),
+        (ask_vectors, 200, '{"data": [{"index": 0, "embedding": ["x"]}]}', NO_VECTORS),
+        (ask_vectors, 200, '{"data": [{"index": 0, "embedding": 1}]}', NO_VECTORS),
+        (ask_vectors, 404, '{"detail": "Not Found"}', """/v1/embeddings answered 404: '{"detail": "Not Found"}'"""),
         (ask_models, 200, "{}", NO_LIST),
         (ask_models, 200, '{"data": null}', NO_LIST),
         (ask_models, 200, '{"data": [{}]}', NO_LIST),
@@ -181,3 +196,42 @@ def test_the_version_is_what_the_server_says(
 ) -> None:
     server.answer = answer
     assert client.version() == version
+
+
+def events(*choices: dict[str, Any]) -> bytes:
+    lines = [f"data: {json.dumps({'choices': [{'index': 0, **choice}]})}\n\n" for choice in choices]
+    return "".join([*lines, "data: [DONE]\n\n"]).encode()
+
+
+CALLED = [
+    {"index": 1, "function": {"name": "two", "arguments": ""}},
+    {"index": 0, "id": "x", "type": "function", "function": {"name": "one", "arguments": '{"a"'}},
+]
+REST = [{"index": 0, "function": {"arguments": ": 1}"}}, {"index": 1, "function": {"name": None, "arguments": "{}"}}]
+WHOLE = [{"function": {"name": "one", "arguments": '{"a": 1}'}}, {"function": {"name": "two", "arguments": "{}"}}]
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content"])
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_chat_has_more_than_text(server: Server, client: Client, name: str, streamed: bool) -> None:
+    message = {"content": "Yes.", name: "Hm. So.", "tool_calls": WHOLE}
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).encode()
+    pieces = (
+        {"delta": {"role": "assistant", name: "Hm."}},
+        {"delta": {name: " So.", "content": None}, "finish_reason": None},
+        {"delta": {"content": "Yes.", "tool_calls": CALLED}},
+        {"delta": {"tool_calls": REST}, "finish_reason": "tool_calls"},
+    )
+    server.answer, server.kind = (200, events(*pieces) if streamed else body), "text/event-stream" * streamed
+    answer = client.chat([])
+    assert (answer.text, answer.reasoning, answer.finish) == ("Yes.", "Hm. So.", "tool_calls")
+    assert answer.calls == (Call("one", '{"a": 1}'), Call("two", "{}"))
+
+
+def test_a_vector_for_each_text(server: Server, client: Client) -> None:
+    data = [{"index": 1, "embedding": [3, None]}, {"index": 0, "embedding": [1.5, 2]}]
+    server.answer = (200, json.dumps({"data": data}).encode())
+    first, (three, nothing) = client.embed(["a", "b"])
+    assert (first, three, math.isnan(nothing)) == ([1.5, 2.0], 3.0, True)
+    asked = {"model": "small", "input": ["a", "b"], "encoding_format": "float"}
+    assert server.asked == [("/v1/embeddings", asked)]

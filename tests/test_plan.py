@@ -245,7 +245,9 @@ def test_the_document_has_the_shape_that_is_promised(recipe: Callable[..., Path]
     ]
     assert document["checks"] == [{"name": "v", "uses": "models"}]
     (benchmark,) = document["benchmarks"]
-    assert list(benchmark) == ["name", "uses", "times", "argv", "appended"]
+    assert list(benchmark) == ["name", "uses", "times", "fields", "argv", "appended"]
+    assert benchmark["fields"].keys() & {"uses", "repeat"} == set()
+    assert benchmark["fields"]["dataset_name"] == "random"
     assert benchmark["argv"][:3] == ["vllm", "bench", "serve"]
     assert document["provenance"] == {
         "--x": {"value": 1, "layer": "recipe", "source": "recipes/mine.yaml:3"},

@@ -13,7 +13,9 @@ from recipe_runner.checks.models import Models
 from recipe_runner.errors import RecipeError
 
 CHECK = "from recipe_runner.api import Check\nclass Mine(Check):\n    {}: int = 1\n"
-CHECKS = "chat, completion, image, models"
+CHECKS = (
+    "chat, completion, determinism, embedding, image, long_context, models, reasoning, structured_output, tool_call"
+)
 
 
 def test_every_entry_point_of_ours_loads_as_its_kind() -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from recipe_runner import runner
+from recipe_runner.errors import Fault, ServerError
 from tests.running import Folder, Started, run_here
 
 RECIPE = """
@@ -45,7 +47,13 @@ class Series(Benchmark):
         if value is None:
             return failed("nothing was measured")
         metrics = {"output_throughput": value, "completed": self.more.get("asks", 0), "seed": seed}
-        return Outcome("measured", f"{value} tok/s", metrics, {"ttft_ms": [value, value + 1]})
+        if self.more.get("lacks_at") == number:
+            del metrics["output_throughput"]
+        verdict = "inconclusive" if self.more.get("unsure_at") == number else "measured"
+        return Outcome(verdict, f"{value} tok/s", metrics, {"ttft_ms": [value, value + 1]})
+
+    def unmeasured(self):
+        return self.more["no such key"] if self.more.get("buggy") else 0
 
     def shared_prefix(self):
         return self.more.get("shared")
@@ -163,7 +171,7 @@ def test_one_that_measures_nothing_ends_the_others(series: Run) -> None:
     found = item(folder)
     assert (found["verdict"], found["detail"]) == ("failed", "speed.2: nothing was measured")
     assert [one["name"] for one in found["measurements"]] == ["speed.warmup", "speed.1", "speed.2"]
-    assert found["metrics"] == {}
+    assert found["metrics"]["output_throughput"] == 100
 
 
 def test_doubts_are_told_and_judge_nothing(series: Run) -> None:
@@ -175,8 +183,69 @@ def test_doubts_are_told_and_judge_nothing(series: Run) -> None:
     assert doubt.endswith("by design: the server had seen the prompts before")
     assert doubt in found["detail"]
     assert found["measurements"][1]["server"]["requests"] == 2
-    code, folder = series("[1, 100, 101, 102]", "benchmark.speed.repeat=3", more="{asks: 2}")
-    assert code == 0
+
+
+def test_the_first_measurement_says_how_much_of_the_prompts_is_alike_where_nobody_knows(series: Run) -> None:
+    code, folder = series("[1, 100, 101, 102]", "benchmark.speed.repeat=3", more="{asks: 1}")
+    assert code == 4
+    assert "% the first time: the server had seen the prompts before" in item(folder)["detail"]
+
+
+def test_the_verdict_is_the_worst_of_gates_and_measurements(series: Run) -> None:
+    code, folder = series("[5, 101, 99, 100, 102, 98]", more="{unsure_at: 2}")
+    assert (code, item(folder)["verdict"], item(folder)["figures"][0]["verdict"]) == (4, "inconclusive", "passed")
+    assert [one["verdict"] for one in item(folder)["measurements"]] == [
+        *("measured", "measured", "inconclusive", "measured", "measured", "measured")
+    ]
+
+
+def test_a_gate_takes_its_metric_from_every_measurement(series: Run) -> None:
+    code, folder = series("[5, 101, 99, 100, 102, 98]", more="{lacks_at: 3}")
+    assert code == 4
+    (row,) = item(folder)["figures"]
+    assert (row["verdict"], row["why"]) == ("inconclusive", "measured in only 4 of 5 measurements")
+
+
+def test_what_broke_off_is_not_counted(series: Run) -> None:
+    _, folder = series("[1, 100, 102, null]")
+    assert [one["counted"] for one in item(folder)["measurements"]] == [False, True, True, False]
+    assert item(folder)["metrics"]["output_throughput"] == 101
+    assert item(folder)["distributions"]["ttft_ms"][100] == 103
+
+
+def test_a_gate_on_hardware_that_is_none_is_refused(series: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert series("[1]", hardware="h100-x1")[0] == 2
+    told = (
+        "recipe-run: recipes/mine.yaml:11 — expected.own gates on h100-x1, and there is no such profile; did you mean "
+    )
+    assert capsys.readouterr().err.startswith(f"{told}h100x1? There are: ")
+
+
+def test_a_gate_goes_with_its_benchmark(series: Run) -> None:
+    assert series("[1]", "~benchmark.speed")[0] == 4
+    assert series("[1]", "benchmark=none")[0] == 4
+
+
+def test_a_bug_in_what_a_benchmark_says_of_itself_is_its_own(series: Run) -> None:
+    code, folder = series("[1]", gate="false", more="{buggy: true}")
+    assert code == 70
+    assert item(folder)["verdict"] == "error"
+    assert item(folder)["detail"].startswith("KeyError: 'no such key'")
+
+
+def test_an_end_between_two_measurements_loses_none(series: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = runner._Group._go_on
+
+    def dies(group: runner._Group) -> None:
+        go_on(group)
+        if len(group.items._seeds._used) == 3:
+            raise ServerError(Fault("server", "it is gone", "look"))
+
+    monkeypatch.setattr(runner._Group, "_go_on", dies)
+    code, folder = series("[1, 100, 101, 102, 103, 104]")
+    assert code == 3
+    assert len([one for one in item(folder)["measurements"] if one["counted"]]) >= 1
+    assert (item(folder)["verdict"], item(folder)["detail"][-10:]) == ("error", "it is gone")
 
 
 def test_what_was_measured_stays_when_it_is_interrupted(tmp_path: Path, recipe: Callable[..., Path]) -> None:

@@ -35,12 +35,12 @@ ENVIRON = {
     ],
 )
 def test_a_flag_with_a_secret_is_refused(serve: dict[str, Any], where: str, do: str) -> None:
-    assert list(refused(serve, {})) == [Fault(where, WHAT, do)]
+    assert list(refused(serve, {}, {})) == [Fault(where, WHAT, do)]
 
 
 def test_a_variable_with_a_secret_is_refused() -> None:
     env = {"HF_TOKEN": "x", "AWS_ACCESS_KEY_ID": "x", "a_password": "x", "OTHER": f"Bearer {HF}", "KEY": "x"}
-    assert list(refused({}, env)) == [
+    assert list(refused({}, env, {})) == [
         Fault(f"env.{name}", WHAT, f"set {name} in your environment; the server inherits it") for name in env
     ]
 
@@ -49,7 +49,7 @@ def test_what_only_sounds_like_a_secret_is_fine() -> None:
     overrides = {"classifier_from_token": ["no", "yes"], "image_token": "<image>", "pad_token_id": 0, "sort_key": "a"}
     serve = {"hf_token": True, "hf_overrides": overrides, "return_tokens_as_token_ids": True, "ssl_keyfile": "/k.pem"}
     env = {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "TOKENIZERS_PARALLELISM": "false", "HF_TOKEN": "", "KEYS": "abc"}
-    assert list(refused(serve, env)) == []
+    assert list(refused(serve, env, {})) == []
 
 
 @pytest.mark.parametrize(
@@ -164,3 +164,16 @@ def test_a_key_goes_nowhere_else_unless_trusted(url: str, shown: str) -> None:
     )
     if "[bad" not in url:
         assert may_send_key(url, True) is None
+
+
+@pytest.mark.parametrize(
+    "extra", [{"header": "Authorization=Bearer abcdef123456"}, {"header": ["A=b", "Authorization: x"]}]
+)
+def test_a_benchmark_with_a_secret_is_refused(extra: dict[str, Any]) -> None:
+    do = "take it away; the client sends VLLM_API_KEY of the environment"
+    assert list(refused({}, {}, {"b": {"extra_args": extra}})) == [Fault("benchmark.b.extra_args.header", WHAT, do)]
+
+
+def test_benchmarks_without_secrets() -> None:
+    blocks = {"a": {"extra_args": {"tokenizer": "x", "header": ["A=b"]}}, "b": 3, "c": {"extra_args": 3}, "d": {}}
+    assert list(refused({}, {}, blocks)) == []

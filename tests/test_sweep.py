@@ -263,6 +263,43 @@ def test_after_the_recipe_changed_it_is_refused(
     assert folders() == ["000", "001"]
 
 
+@pytest.mark.parametrize(
+    ("now", "told"),
+    [
+        (("CUDA_VISIBLE_DEVICES", "1"), None),
+        (("VLLM_LOGGING_LEVEL", "DEBUG"), "it ran with nothing, and would run with VLLM_LOGGING_LEVEL=DEBUG now"),
+    ],
+)
+def test_under_other_variables_it_is_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], now: tuple[str, str], told: str | None
+) -> None:
+    at = begun(run)
+    monkeypatch.setenv(*now)
+    assert run("-m", "--resume", at) == (2 if told else 0)
+    assert told is None or refusal(capfd) == [f"{at}/000 — {told}; {CURE}"]
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the plan that the first point ran by."""
+    file = folder() / "000" / "plan.json"
+    plan = json.loads(file.read_text())
+    change(plan)
+    file.write_text(json.dumps(plan))
+
+
+def test_variables_fields_and_repeats_of_a_point_are_compared_and_their_order_is_not(
+    run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    at = begun(run)
+    changed(lambda plan: plan["processes"][0]["argv"].extend(plan["processes"][0]["argv"][-2:]))
+    changed(lambda plan: plan["processes"][0]["env"].update(A="1"))
+    changed(lambda plan: plan["benchmarks"][0]["fields"].update(value=4))
+    changed(lambda plan: plan["benchmarks"][0].update(times=2))
+    assert run("-m", "--resume", at) == 2
+    was, now = "A=1, told.times=2, told.value=4", "told.times=1, told.value=3"
+    assert refusal(capfd) == [f"{at}/000 — it ran with {was}, and would run with {now} now; {CURE}"]
+
+
 def test_after_the_environment_changed_it_is_refused(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
     at = begun(run)
     file = folder() / "000" / "report.json"

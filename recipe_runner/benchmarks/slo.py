@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from recipe_runner.api import Bench, Benchmark, Outcome, Target
+from recipe_runner.api import Bench, Benchmark, Outcome, Target, Verdict
 from recipe_runner.benchmarks.judging import METRICS
 from recipe_runner.benchmarks.load import OURS, Load
 from recipe_runner.benchmarks.samples import NAMES
@@ -100,7 +100,7 @@ class Slo(Benchmark):
         if outcome.verdict != "measured":
             overloaded = values.get("completed") and values.get("failed") == values.get("refused", -1)
             return None if overloaded else outcome.detail
-        absent = next((name for name in self.slo if name not in values), None)
+        absent = next((name for name in self.slo if not values.get(name)), None)  # nothing is written as 0
         return f"{_metric(absent)} was not measured" if absent else None
 
     def _missed(self, outcome: Outcome) -> str:
@@ -116,7 +116,8 @@ class Slo(Benchmark):
         low, high = search.boundary(trials)
         if low is None:
             last = probes[-1].outcome
-            detail = f"not even {self._at(self.lowest)} meets {level}: {self._missed(last)}"
+            once = " a second time" if any(met for _, met in trials) else ""
+            detail = f"not even {self._at(self.lowest)} meets {level}{once}: {self._missed(last)}"
             return Outcome("failed", detail, last.metrics, curve=curve)
         found = [probe.outcome for probe in probes if probe.met and probe.load == low][-1]
         least = "at least " if high == math.inf else ""
@@ -127,7 +128,8 @@ class Slo(Benchmark):
         if not search.confirmed(trials):
             told.append("no probe was left to measure it again")
         metrics = {**found.metrics, f"slo_{self.vary}": low}
-        return replace(found, detail="; ".join(told), metrics=metrics, curve=curve)
+        verdict: Verdict = "measured" if search.confirmed(trials) else "inconclusive"
+        return replace(found, verdict=verdict, detail="; ".join(told), metrics=metrics, curve=curve)
 
 
 def _trials(probes: Sequence[Probe]) -> list[tuple[float, bool]]:

@@ -47,7 +47,8 @@ class VllmBench(Benchmark):
 
     def shared_prefix(self) -> float | None:
         """Every prompt begins with the same prefix, and the first one is that of each unmeasured request, too."""
-        if self.dataset_name != "random" or self.backend not in COMPLETIONS:
+        given = {key.replace("-", "_"): value for key, value in self.extra_args.items()}
+        if given.get("dataset_name", self.dataset_name) != "random" or self.backend not in COMPLETIONS:
             return None
         prefix, extra = self._flag("random_prefix_len", 0), self.unmeasured()
         length = prefix + self._flag("input_len", self._flag("random_input_len", INPUT_LEN))

@@ -128,11 +128,24 @@ class Lineage:
         """Check the sections of a recipe, its profiles, and the sections of those."""
         own = {key: data[key] for key in data if key not in ("summary", "defaults", "lock")}
         self.mappings(file, own, lines, (), SECTIONS)
+        self.gates(file, data.get("expected"), lines)
         profiles = data.get("profiles")
         if isinstance(profiles, dict):
             self.mappings(file, profiles, lines, ("profiles",), self.names["hardware"])
             for name in (name for name in profiles if isinstance(profiles[name], dict)):
                 self.mappings(file, profiles[name], lines, ("profiles", name), IN_PROFILE)
+
+    def gates(self, file: Path, expected: Any, lines: Lines) -> None:
+        """A figure that gates names the profile on which it does; on any other hardware it would never be heard of."""
+        for name, item in expected.items() if isinstance(expected, dict) else ():
+            metrics = item.get("metrics") if isinstance(item, dict) else None
+            figures = metrics.values() if isinstance(metrics, dict) else ()
+            if any(isinstance(figure, dict) and figure.get("gate") is True for figure in figures):
+                hardware = str(item.get("hardware"))
+                if "hardware" in item and hardware not in self.names["hardware"]:
+                    line = lines.get(("expected", name, "hardware"), 1)
+                    what = f"expected.{name} gates on {hardware}, and there is no such profile"
+                    self.fault(file, line, what, choose(hardware, self.names["hardware"]))
 
     def mappings(
         self, file: Path, data: dict[str, Any], lines: Lines, at: tuple[str, ...], known: Collection[str]

@@ -22,10 +22,13 @@ class Attach(Vllm):
         try:
             parts = urlsplit(value)
             sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and value.isprintable()
+            private = parts.username is not None
         except ValueError:  # of a port or an IPv6 address that is none
-            sound = False
+            sound = private = False
         if not sound:
             raise ValueError("write it as http://HOST:PORT")
+        if private:
+            raise ValueError("take the password out: reports would show it; a key goes into VLLM_API_KEY")
         return value.rstrip("/").removesuffix("/v1")
 
     def locate(self) -> Located:

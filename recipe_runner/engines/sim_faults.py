@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Final
 
 MOMENTS: Final = ("dies", "hangs")
-ANSWERS: Final = ("error", "garbage", "empty", "truncated", "malformed_tool_call", "slow_first_token")
+ANSWERS: Final = (
+    *("error", "garbage", "empty", "truncated", "malformed_tool_call", "slow_first_token"),
+    *("off_topic", "leaked_reasoning", "wavering", "flat_embeddings"),
+)
 STATES: Final = (
     *("never_binds", "unhealthy", "wrong_model"),
     *("ignores_sigterm", "orphan", "orphan_setsid", "fills_log"),

@@ -54,10 +54,12 @@ class Server(ThreadingHTTPServer):
         pace: Pace | None = None,
         fault: Fault | None = None,
         auto_tools: bool = False,
+        reasons: bool = False,
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.model, self.pace, self.fault = model, pace or Pace(), fault or Fault()
-        self.says, self.metrics, self.ids = Model(replies, auto_tools=auto_tools), Metrics(model), itertools.count()
+        self.says = Model(replies, auto_tools=auto_tools, reasons=reasons)
+        self.metrics, self.ids = Metrics(model), itertools.count()
         super().__init__(address, Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -73,6 +75,7 @@ class Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True  # or a small chunk waits for the acknowledgement of the one before
     server: Server
     pace: Pace
+    number: int
 
     def do_GET(self) -> None:
         fault = self.server.fault.name
@@ -93,7 +96,12 @@ class Handler(BaseHTTPRequestHandler):
                 self._refuse(404, "no such page")
 
     def do_POST(self) -> None:
-        answering = {"/v1/completions": self.server.says.complete, "/v1/chat/completions": self.server.says.chat}
+        says = self.server.says
+        answering = {
+            "/v1/completions": says.complete,
+            "/v1/chat/completions": says.chat,
+            "/v1/embeddings": says.embed,
+        }
         data = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self._may_ask():
             self._refuse(401, "Unauthorized")
@@ -129,10 +137,10 @@ class Handler(BaseHTTPRequestHandler):
                 return
             case "slow_first_token":
                 started += SLOW_S
-            case "malformed_tool_call" if answer.tool:
-                answer = answer._replace(pieces=answer.pieces[: len(answer.pieces) // 2])
+        self.number = next(self.server.ids)
+        answer = answer.struck(fault, self.number)
         deliver = self._stream if body.get("stream") else self._whole
-        with self.server.metrics.request(answer.prompt, len(answer.pieces), answer.finish) as requests:
+        with self.server.metrics.request(answer.prompt, answer.tokens, answer.finish) as requests:
             self.pace = self.server.pace.among(requests)
             deliver(answer, body, started, cut=fault == "truncated")
 
@@ -171,10 +179,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _head(self, answer: Answer, chunk: str = "") -> tuple[dict[str, Any], str]:
         """What every answer begins with, and an id for a tool call."""
-        number = next(self.server.ids)
         kind, prefix = (f"chat.completion{chunk}", "chatcmpl") if answer.chat else ("text_completion", "cmpl")
-        head = {"id": f"{prefix}-sim-{number}", "object": kind, "created": int(time.time())}
-        return {**head, "model": self.server.model}, f"chatcmpl-tool-sim-{number}"
+        head = {"id": f"{prefix}-sim-{self.number}", "object": kind, "created": int(time.time())}
+        return {**head, "model": self.server.model}, f"chatcmpl-tool-sim-{self.number}"
 
     def _wait(self, started: float, piece: int) -> None:
         time.sleep(max(0.0, started + self.pace.due(piece) - time.monotonic()))
@@ -211,6 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--served-model-name", nargs="+")
     parser.add_argument("--enable-auto-tool-choice", action="store_true")
     parser.add_argument("--tool-call-parser")
+    parser.add_argument("--reasoning-parser")
     args, ignored = parser.parse_known_args(argv)
     name = args.served_model_name[0] if args.served_model_name else args.model
     fault = Fault(args.fault, args.fault_at, args.fault_every)
@@ -220,7 +228,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     fault.stage("binding")
     pace = Pace(args.ttft_ms, args.tpot_ms, args.capacity)
     tools = bool(args.enable_auto_tool_choice and args.tool_call_parser)
-    with Server((args.host, args.port), name, args.reply, pace=pace, fault=fault, auto_tools=tools) as server:
+    can = {"auto_tools": tools, "reasons": bool(args.reasoning_parser)}
+    with Server((args.host, args.port), name, args.reply, pace=pace, fault=fault, **can) as server:
         fault.stage("serving")
         serving(args.host, server.server_port)
         server.serve_forever(poll_interval=0.05)

@@ -11,6 +11,9 @@ Choice = dict[str, Any]
 
 def whole(answer: Answer, head: Mapping[str, Any], call: str) -> bytes:
     """The document; `head` is what every answer begins with, `call` the id of a tool call."""
+    if answer.vectors:
+        data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(answer.vectors)]
+        return json.dumps({**head, "object": "list", "data": data, "usage": answer.usage, "simulated": True}).encode()
     said: Choice = {"message": _message(answer, call)} if answer.chat else {"text": answer.text, "logprobs": None}
     choice = {"index": 0, **said, "finish_reason": answer.finish}
     return json.dumps({**head, "choices": [choice], "usage": answer.usage, "simulated": True}).encode()
@@ -31,8 +34,10 @@ def _event(body: Mapping[str, Any]) -> bytes:
 
 
 def _chat(answer: Answer, call: str) -> Iterator[tuple[int, Choice]]:
-    """First who speaks, and which tool is called; then the pieces."""
+    """First who speaks, what is thought, and which tool is called; then the pieces."""
     yield 0, {"delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+    if answer.reasoning:
+        yield 0, {"delta": {"reasoning": answer.reasoning}, "finish_reason": None}
     if answer.tool:
         opened = {"index": 0, "id": call, "type": "function", "function": {"name": answer.tool, "arguments": ""}}
         yield 0, {"delta": {"tool_calls": [opened]}, "finish_reason": None}
@@ -55,6 +60,7 @@ def _pieces(answer: Answer) -> Iterator[tuple[int, str, str | None]]:
 
 def _message(answer: Answer, call: str) -> dict[str, Any]:
     if answer.tool is None:
-        return {"role": "assistant", "content": answer.text, "tool_calls": []}
+        thought = {"reasoning": answer.reasoning} if answer.reasoning else {}
+        return {"role": "assistant", "content": answer.text, **thought, "tool_calls": []}
     called = {"id": call, "type": "function", "function": {"name": answer.tool, "arguments": answer.text}}
     return {"role": "assistant", "content": None, "tool_calls": [called]}

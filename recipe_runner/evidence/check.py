@@ -15,9 +15,10 @@ from recipe_runner.composition import library
 from recipe_runner.errors import RecipeError
 from recipe_runner.evidence import files
 from recipe_runner.evidence.document import Benchmarked, Document
+from recipe_runner.serialize import one_line
 from recipe_runner.verdict import exit_code, overall
 
-State = Literal["ok", "stale", "wrong", "unchecked"]
+State = Literal["ok", "note", "stale", "wrong", "unchecked"]
 SAID: Final = 1e-3  # the last digit of what is rounded
 NO_JUDGEMENT: Final = ("failed", "error", "skipped")  # that gates could have made better
 
@@ -31,7 +32,7 @@ class Finding(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        return self.state in ("ok", "unchecked")
+        return self.state in ("ok", "note", "unchecked")
 
 
 Found = Iterator[tuple[State, str]]
@@ -71,8 +72,11 @@ def check(
 
 
 def _part(part: str, found: Found) -> list[Finding]:
-    """What was found of one part; nothing found is well."""
-    return [Finding(state, part, what) for state, what in found] or [Finding("ok", part)]
+    """What was found of one part; nothing found is well. What is not even computable takes no other part down."""
+    try:
+        return [Finding(state, part, what) for state, what in found] or [Finding("ok", part)]
+    except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as exc:
+        return [Finding("wrong", part, f"it cannot be judged: {one_line(str(exc))}")]
 
 
 def _digest(raw: Mapping[str, Any]) -> Found:
@@ -99,7 +103,7 @@ def _verdict(case: Case) -> Found:
 
 def _means(case: Case) -> Found:
     for benchmark in case.evidence.benchmarks:
-        if not benchmark.measurements:
+        if not benchmark.measurements and benchmark.verdict in NO_JUDGEMENT:
             continue
         means = _again(case.evidence, benchmark).metrics()
         yield from (("wrong", why) for why in _numbers(benchmark.name, benchmark.metrics, means, 0))
@@ -123,15 +127,16 @@ def _gates(case: Case) -> Found:
     from recipe_runner.figures import gates
 
     for benchmark in case.evidence.benchmarks:
-        rows = _again(case.evidence, benchmark).figures() if benchmark.measurements else []
+        nothing = not benchmark.measurements and benchmark.verdict in NO_JUDGEMENT
+        again = _again(case.evidence, benchmark)
+        rows = [] if nothing and not benchmark.figures else again.figures()
         said = {(row.expected, row.metric): row.model_dump(exclude={"why"}) for row in benchmark.figures}
         now = {(row["expected"], row["metric"]): {k: v for k, v in row.items() if k != "why"} for row in rows}
         for key in dict.fromkeys((*said, *now)):
             if not _same(said.get(key), now.get(key)):
                 yield "wrong", f"{benchmark.name}: {'.'.join(key)} does not follow from what was measured"
-        doubted = any(one.doubts for one in benchmark.measurements)
-        wanted = "inconclusive" if doubted else gates.verdict(rows)
-        if wanted and benchmark.verdict not in (wanted, *NO_JUDGEMENT):
+        wanted = again.outcome().verdict if again.made else gates.verdict(rows) or "skipped"
+        if benchmark.verdict not in (wanted, *NO_JUDGEMENT):
             yield "wrong", f"{benchmark.name}: it comes to {wanted}, and it says {benchmark.verdict}"
 
 
@@ -148,18 +153,26 @@ def _plan(case: Case) -> Found:
     if case.recipe is None:
         yield "unchecked", "there is no recipe to plan"
         return
-    if case.evidence.hardware == "host":
-        yield "unchecked", "hardware=host is whatever it was run on"
-        return
     from recipe_runner.evidence import replay
 
-    changed = list(_recipe(case)) or case.evidence.environment.get("recipe_runner") != __version__
+    ran = case.evidence
+    changed = list(_recipe(case)) or ran.environment.get("recipe_runner") != __version__
     try:
+        typed = replay.as_typed(ran.choices, ran.overrides, ran.parallelism, case.recipe, case.config_dirs)
+        if typed != ran.as_typed:
+            yield "stale" if changed else "wrong", f"typed was {_listed(typed)}, and it says {_listed(ran.as_typed)}"
+        if ran.hardware == "host":
+            yield "unchecked", "hardware=host is whatever it was run on"
+            return
         now = replay.planned(case.evidence, case.recipe, case.config_dirs, trust=case.trust)
     except RecipeError as exc:
         yield from (("stale", f"it cannot be planned now: {fault}") for fault in exc.faults)
         return
     yield from (("stale" if changed else "wrong", what) for what in replay.differences(case.evidence, now))
+
+
+def _listed(typed: Sequence[str]) -> str:
+    return ", ".join(typed) or "nothing that matters"
 
 
 def _log(case: Case) -> Found:
@@ -186,7 +199,7 @@ def _again(evidence: Document, benchmark: Benchmarked) -> Any:
     from recipe_runner.figures.repeats import Measurement, Repeats
 
     made = [
-        Measurement(one.name, True, Outcome("measured", "", one.metrics), one.seconds, doubts=tuple(one.doubts))
+        Measurement(one.name, True, Outcome(one.verdict, "", one.metrics), one.seconds, doubts=tuple(one.doubts))
         for one in benchmark.measurements
     ]
     world = evidence.parallelism.world

@@ -1,20 +1,22 @@
 """What a file of evidence holds."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from recipe_runner.api import Verdict
 from recipe_runner.composition.schema import Expected, Parallelism
 
+NAME: Final = r"^\w[\w.-]*$"  # of what is part of a file's name
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern=NAME)]
 Metrics = dict[str, float]
 
 
 class Part(BaseModel):
     """A part of the document; more than it names is not read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Recipe(Part):
@@ -36,7 +38,7 @@ class Model(Part):
 class Run(Part):
     """Which run: its folder's name; of a sweep, the sweep's and the number of the point."""
 
-    id: str = Field(min_length=1)
+    id: Name
     point: int | None = None
 
 
@@ -72,6 +74,8 @@ class Measured(Part):
     counted: Literal[True]
     seconds: float
     seed: int | None
+    verdict: Literal["passed", "failed", "inconclusive", "measured"]
+    detail: str
     metrics: Metrics
     server: dict[str, float | None] | None
     client_cpu: float | None
@@ -98,6 +102,7 @@ class Benchmarked(Check):
     """What a benchmark came to, each measurement that counts, and how they were judged."""
 
     metrics: Metrics
+    fields: dict[str, Any]
     argv: list[str]
     measurements: list[Measured]
     noise: dict[str, Metrics]
@@ -140,13 +145,14 @@ class Document(Part):
     exit_code: int
     recipe: Recipe
     model: Model
-    hardware: str
+    hardware: Name
     engine: str
     parallelism: Parallelism
     run: Run
     started: str
     choices: dict[str, str]
     overrides: dict[str, Any]
+    as_typed: list[str]
     processes: list[Process] = Field(min_length=1)
     provenance: dict[str, Inherited]
     environment: dict[str, Any]

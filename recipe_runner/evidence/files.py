@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,10 @@ RESULTS: Final = "results"
 
 @dataclass(frozen=True)
 class Evidence:
-    """A file of evidence. It is `current` if neither it nor a file of its recipe was edited since the run."""
+    """A file of evidence. It is `current` if neither it nor a file of its recipe was edited since the run.
+
+    What a run passed with is the recipe's only if nothing was typed that the recipe does not say.
+    """
 
     file: Path
     document: Mapping[str, Any]
@@ -24,7 +28,13 @@ class Evidence:
 
     @property
     def verified(self) -> bool:
-        return self.current and self.document.get("verdict") == "passed"
+        return self.current and self.document.get("verdict") == "passed" and self.document.get("as_typed") == []
+
+    @property
+    def as_typed(self) -> list[str]:
+        """What was typed that may make a difference: overrides by their keys, and choices."""
+        typed = self.document.get("as_typed")
+        return list(map(str, typed)) if isinstance(typed, list) else []
 
     @property
     def hardware(self) -> str:
@@ -41,8 +51,10 @@ class Evidence:
 
     @property
     def verdict(self) -> str:
-        """The verdict of the run, and whether it is still that of the recipe."""
-        return f"{self.document.get('verdict')}{'' if self.current else ', but it or the recipe was edited since'}"
+        """The verdict of the run, and whether it is that of the recipe, and still is."""
+        typed = f" as typed, with {', '.join(self.as_typed)}" if self.as_typed else ""
+        edited = "" if self.current else ", but it or the recipe was edited since"
+        return f"{self.document.get('verdict')}{typed}{edited}"
 
     @property
     def told(self) -> str:
@@ -52,7 +64,7 @@ class Evidence:
         """The evidence in a list of some."""
         verdict = self.document.get("verdict")
         what = {"hardware": self.hardware, "vllm": self.vllm, "date": self.date, "verdict": verdict}
-        return {**what, "current": self.current, "file": short(self.file)}
+        return {**what, "as_typed": self.as_typed, "current": self.current, "file": short(self.file)}
 
 
 def of(recipe_file: Path, folders: Iterable[Path]) -> Iterator[Evidence]:
@@ -66,17 +78,31 @@ def of(recipe_file: Path, folders: Iterable[Path]) -> Iterator[Evidence]:
                 yield Evidence(file, document, same)
 
 
-def verified_on(recipe_file: Path, folders: Iterable[Path]) -> list[str]:
+def verified_on(found: Iterable[Evidence]) -> list[str]:
     """The hardware on which a recipe passed, as it stands now."""
-    return sorted({found.hardware for found in of(recipe_file, folders) if found.verified})
+    return sorted({one.hardware for one in found if one.verified})
+
+
+def typed_on(found: Iterable[Evidence]) -> list[str]:
+    """The hardware on which it passed with what was typed, and what that was; but for where it passed without."""
+    listed = list(found)
+    passed = [one for one in listed if one.current and one.document.get("verdict") == "passed" and one.as_typed]
+    done = verified_on(listed)
+    return sorted({f"{one.hardware} with {', '.join(one.as_typed)}" for one in passed if one.hardware not in done})
 
 
 def read(file: Path) -> Any:
-    """What a JSON file holds; None where it cannot be read."""
+    """What a JSON file holds; None where it cannot be read. What is no number in JSON is none here."""
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
 
 
 def is_evidence(document: Any) -> bool:

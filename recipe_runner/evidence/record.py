@@ -1,6 +1,7 @@
 """From a run folder to a file of evidence; what is none is refused."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -8,15 +9,15 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from recipe_runner.composition import library
-from recipe_runner.composition.schema import Hardware
+from recipe_runner.composition.schema import Hardware, Parallelism
 from recipe_runner.composition.sources import lineage
 from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.evidence import files
-from recipe_runner.evidence.document import Benchmarked, Check, Document, Measured, Phase, Process, Teardown
+from recipe_runner.evidence.document import NAME, Benchmarked, Check, Document, Measured, Phase, Process, Teardown
 from recipe_runner.evidence.portable import homeless, portable
-from recipe_runner.evidence.replay import elsewhere
+from recipe_runner.evidence.replay import as_typed, elsewhere
 from recipe_runner.paths import PACKAGE, short
 from recipe_runner.report import SERVER_LOG
 from recipe_runner.serialize import write_json
@@ -85,6 +86,9 @@ def _against(run: Path, report: Mapping[str, Any], recipe: Path) -> Iterator[Fau
         yield Fault(where, "the run was interrupted", "record one that came to its end")
     if report.get("verdict") == "error":
         yield Fault(where, "the run ended in an error", "see its report.md, mend that, and record a run without")
+    if not re.match(NAME, _run(run)["id"]):
+        do = "rename it: letters, digits, _, . and -"
+        yield Fault(where, f"{_run(run)['id']} cannot be part of a file's name", do)
     if left := report["teardown"]["processes_left"]:
         yield Fault(where, f"its teardown left {left} processes", "see `recipe-run doctor`, and record a run without")
     if _log(run, report) is None:
@@ -93,7 +97,10 @@ def _against(run: Path, report: Mapping[str, Any], recipe: Path) -> Iterator[Fau
 
 def _elsewhere(run: Path, report: Mapping[str, Any], plan: Mapping[str, Any]) -> Iterator[Fault]:
     """A run that went on other hardware than it says, which `preflight.host=warn` lets."""
-    if plan.get("hardware") is None:
+    if plan.get("hardware") is None or report["hardware"] is None:
+        return
+    if plan["hardware"]["name"] != report["hardware"]:
+        yield Fault(short(run), STRANGE, AGAIN)
         return
     name, facts = plan["hardware"]["name"], {k: v for k, v in plan["hardware"].items() if k != "name"}
     if wrong := elsewhere(Hardware.model_validate(facts), name, report["environment"]["gpus"]):
@@ -161,7 +168,9 @@ def _document(run: Path, report: Mapping[str, Any], plan: Mapping[str, Any], rec
         "benchmarks": [_benchmark(one) for one in report["benchmarks"]],
         "teardown": _picked(Teardown, report["teardown"]),
     }
+    chosen = Parallelism.model_validate(report["parallelism"])
     found = portable(found, recipe.parent) | {
+        "as_typed": as_typed(report["choices"], report["overrides"], chosen, recipe),
         **{"format": 1, "kind": files.KIND, "note": note, "overrides": homeless(report["overrides"])},
         "recipe": {
             "name": own.stem,

@@ -1,5 +1,6 @@
 """What the choices and overrides of evidence come to now, and how that differs from what was run."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,13 +11,17 @@ from recipe_runner.composition.reading import request
 from recipe_runner.composition.schema import Hardware, Model, Parallelism, Preflight
 from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
-from recipe_runner.evidence.document import Document, Process
+from recipe_runner.evidence.document import Benchmarked, Document, Process
 from recipe_runner.evidence.document import Model as Ran
 from recipe_runner.evidence.portable import at_home, portable
 from recipe_runner.facts import gather, host
+from recipe_runner.figures.commands import asked_by
+from recipe_runner.figures.runs import NO_MATTER, PLACE
 from recipe_runner.host.hardware import DEVICES, named
 from recipe_runner.plan import OURS, Plan, plan
+from recipe_runner.serialize import to_json
 
+OWN: Final = "recipe"  # the choice that takes what the recipe says
 LENIENT: Final = Preflight(host="warn", memory="warn", flags="warn", model="warn")  # it ran elsewhere
 ANY_PORT: Final = ("--port", "0")
 STAYED: Final = "serving"  # the phase of a run that made no benchmarks
@@ -35,6 +40,24 @@ def planned(evidence: Document, recipe_file: Path, config_dirs: Sequence[Path], 
         raise RecipeError(*composed.faults)
     asked = request(composed, overrides, trust=trust)
     return plan(replace(asked, preflight=LENIENT), gather(asked, host(), launching=False))
+
+
+def as_typed(
+    choices: Mapping[str, str],
+    overrides: Mapping[str, Any],
+    parallelism: Parallelism,
+    recipe_file: Path,
+    config_dirs: Sequence[Path] = (),
+) -> list[str]:
+    """What was typed so that a run was not the recipe's own: overrides that may make a difference, and choices."""
+    typed = [key for key in overrides if key not in PLACE and not key.startswith(NO_MATTER)]
+    other = [group for group in ("validation", "benchmark", "parallelism") if choices.get(group) != OWN]
+    if "parallelism" in other and not any(key.startswith("parallelism") for key in typed):
+        composed = compose({**choices, "recipe": str(recipe_file), "parallelism": OWN}, Space(tuple(config_dirs)))
+        own = {} if composed.faults else composed.below.values.get("parallelism")
+        if own and Parallelism.model_validate(own) == parallelism:  # chosen, and came to the same
+            other.remove("parallelism")
+    return sorted([*typed, *(f"{group}={choices.get(group)}" for group in other)])
 
 
 def elsewhere(hardware: Hardware, name: str, gpus: Sequence[str]) -> str | None:
@@ -58,6 +81,8 @@ def differences(evidence: Document, now: Plan) -> Iterator[str]:
     yield from _items("check", evidence.checks, now.checks)
     if STAYED not in [phase.name for phase in evidence.phases]:
         yield from _items("benchmark", evidence.benchmarks, now.benchmarks)
+        same = (one for one in evidence.benchmarks if one.name in now.benchmarks)
+        yield from (told for one in same for told in _workload(one, now, folder))
     expected = {name: one.model_dump() for name, one in evidence.expected.items()}
     if expected != portable({name: one.model_dump() for name, one in asked.expected.items()}, folder):
         yield "other figures are expected now"
@@ -117,3 +142,20 @@ def _items(kind: str, ran: Sequence[Any], now: Mapping[str, Any]) -> Iterator[st
     for name in dict.fromkeys((*then, *plans)):
         if then.get(name) != plans.get(name):
             yield f"the {kind} {name} {'is planned no more' if name not in plans else 'was not made'}"
+
+
+def _workload(ran: Benchmarked, now: Plan, folder: Path) -> Iterator[str]:
+    """What a benchmark asks of the server otherwise: its fields, or its command where they are the same."""
+    planned = now.benchmarks[ran.name]
+    fields: dict[str, Any] = portable(json.loads(to_json(planned.asked())), folder)
+    if fields != ran.fields:
+        before, after = ({key: _plain(value) for key, value in one.items()} for one in (ran.fields, fields))
+        yield from (f"{ran.name}: {told}" for told in _values(before, after))
+        return
+    argv = portable(list(planned.argv(now.target)), folder)
+    if ran.argv and argv:  # there may be no command: of what has none, or where there is no vLLM
+        yield from (f"{ran.name}: {told}" for told in _values(asked_by(ran.argv), asked_by(argv)))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value)

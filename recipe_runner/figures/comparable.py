@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recipe_runner.host.environment import describe
+from recipe_runner.host.hardware import DEVICES
 from recipe_runner.plan import Plan
 from recipe_runner.serialize import one_line, to_json
 
@@ -44,24 +45,39 @@ def _of_plan(folder: Path, plan: Plan) -> Iterator[str]:
         yield "its plan.json cannot be read"
         return
     will = list(_done(json.loads(to_json(plan.as_dict()))))
-    if was != will:
-        gone, come = ([part for part in one if part not in other] for one, other in ((was, will), (will, was)))
+    gone, come = ([part[1] for part in one if part not in other] for one, other in ((was, will), (will, was)))
+    if gone or come:
         yield f"it ran with {_told(gone)}, and would run with {_told(come)} now"
 
 
-def _done(plan: Mapping[str, Any]) -> Iterator[str]:
-    """What a plan would do: its hardware, checks, and command lines by flag; with any port, as it may be a free one."""
-    port = plan["url"].rpartition(":")[2]
-    yield f"hardware={plan['hardware'] and plan['hardware']['name']}"
+def _done(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a plan would do, each with whose it is: hardware, environment, checks, commands by flag, benchmarks."""
+    yield "hardware", f"hardware={plan['hardware'] and plan['hardware']['name']}"
+    for name, one in plan["provenance"].items():
+        if one["layer"] == "environment" and name != DEVICES:
+            yield "environment", f"{name}={one['value']}"
+    for process in plan["processes"]:
+        yield from ((process["role"], flag) for flag in _flags(process["argv"], plan["url"].rpartition(":")[2]))
+        yield from ((process["role"], f"{name}={value}") for name, value in process["env"].items() if name != DEVICES)
     for check in plan["checks"]:
-        yield to_json(check)
-    for argv in (block["argv"] for block in (*plan["processes"], *plan["benchmarks"])):
-        flag: list[str] = []
-        for word in (*argv, "--"):
-            if word.startswith("--") and flag:
-                yield shlex.join(flag)
-                flag = []
-            flag.append("PORT" if word == port else word.replace(f":{port}", ":PORT"))
+        yield "check", to_json(check)
+    for benchmark in plan["benchmarks"]:
+        asked = {"uses": benchmark["uses"], "times": benchmark["times"], **benchmark["fields"]}
+        yield from (("benchmark", f"{benchmark['name']}.{key}={_plain(value)}") for key, value in asked.items())
+
+
+def _flags(argv: Iterable[str], port: str) -> Iterator[str]:
+    """Each flag of a command with its values; with any port, as it may be a free one."""
+    flag: list[str] = []
+    for word in (*argv, "--"):
+        if word.startswith("--") and flag:
+            yield shlex.join(flag)
+            flag = []
+        flag.append("PORT" if word == port else word.replace(f":{port}", ":PORT"))
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value)
 
 
 def _told(value: Any) -> str:

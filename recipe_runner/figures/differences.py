@@ -8,7 +8,7 @@ from typing import Any, Final
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.figures.gates import better_of
 from recipe_runner.figures.noise import ALPHA, FEWEST, difference, holm, noise
-from recipe_runner.figures.runs import Measured, Run, Source
+from recipe_runner.figures.runs import Measured, Run, Source, alike
 
 JUDGED: Final = ("output_throughput", "median_ttft_ms", "median_tpot_ms")
 GOOD: Final = ("passed", "measured")
@@ -57,7 +57,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Compared:
-    """One benchmark that is in both; `not_judged` are reasons against any verdict."""
+    """One benchmark that is in both; `not_judged` are reasons against any verdict, `others` metrics not looked for."""
 
     point: str
     name: str
@@ -65,16 +65,18 @@ class Compared:
     b: str
     not_judged: tuple[str, ...]
     metrics: tuple[Change, ...]
+    others: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that differs from A to B; `notes` say what could not be compared."""
+    """Everything that differs from A to B in the metrics `looked_for`; `notes` say what could not be compared."""
 
     notes: tuple[str, ...]
     configuration: tuple[Setting, ...]
     turned: tuple[Turned, ...]
     benchmarks: tuple[Compared, ...]
+    looked_for: tuple[str, ...]
 
     @property
     def changes(self) -> list[Change]:
@@ -105,7 +107,7 @@ def compare(a: Source, b: Source, metrics: Sequence[str] = (), min_change: float
         sweep, run = (a, b) if a.is_sweep else (b, a)
         do = f"compare two of a kind: two sweeps, or two runs, such as {sweep.path}/000"
         raise RecipeError(Fault(sweep.path, f"it is a sweep, and {run.path} is one run", do))
-    pairs = {point: (a.runs[point], b.runs[point]) for point in a.runs if point in b.runs}
+    pairs = {point: alike(a.runs[point], b.runs[point]) for point in a.runs if point in b.runs}
     if metrics:
         _known(metrics, pairs.values())
     found = [benchmark for point, pair in pairs.items() for benchmark in _benchmarks(point, *pair, metrics or JUDGED)]
@@ -114,6 +116,7 @@ def compare(a: Source, b: Source, metrics: Sequence[str] = (), min_change: float
         configuration=tuple(_configuration(pairs)),
         turned=tuple(turned for point, pair in pairs.items() for turned in _turned(point, *pair, found)),
         benchmarks=tuple(_judged(found, min_change)),
+        looked_for=tuple(metrics or JUDGED),
     )
 
 
@@ -188,7 +191,9 @@ def _benchmarks(point: str, a: Run, b: Run, metrics: Sequence[str]) -> Iterator[
         against = tuple(_against(a, b, one, other))
         known = [metric for metric in metrics if metric in one.metrics and metric in other.metrics]
         changes = tuple(_change(metric, one, other, judge=not against) for metric in known)
-        yield Compared(point, one.name, one.verdict, other.verdict, against, changes)
+        both = (metric for metric in one.metrics if metric in other.metrics and better_of(metric))
+        others = tuple(metric for metric in both if metric not in known)
+        yield Compared(point, one.name, one.verdict, other.verdict, against, changes, others)
 
 
 def _against(a: Run, b: Run, one: Measured, other: Measured) -> Iterator[str]:

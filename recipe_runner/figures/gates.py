@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from recipe_runner import api
 from recipe_runner.api import Benchmark
 from recipe_runner.composition.schema import Expected, Figure
 from recipe_runner.errors import Fault, choose
@@ -16,11 +17,7 @@ GateVerdict = Literal["passed", "failed", "inconclusive"]
 
 def better_of(metric: str, figure: Figure | None = None) -> Better | None:
     """Which way a metric is better: as the figure says, or else as its name does."""
-    if figure and figure.better:
-        return figure.better
-    if "throughput" in metric or metric.endswith(("_per_s", "goodput")) or metric.startswith("slo_"):
-        return "higher"
-    return "lower" if metric == "duration" or metric.endswith(("_ms", "_s")) else None
+    return (figure and figure.better) or api.better_of(metric)
 
 
 def gated(expected: Mapping[str, Expected], benchmark: str, hardware: str) -> bool:
@@ -100,7 +97,9 @@ def _row(
     values = [metrics[metric] / share for metrics in measured if metric in metrics]
     better = better_of(metric, figure) if figure.gate and item.hardware == hardware else None
     limit = _limit(figure, better) if better else None
-    said = against(values, limit, better) if limit and better else None
+    whole = len(values) == len(measured)
+    said = against(values if whole else (), limit, better) if limit and better else None
+    apart = f"for {item.hardware}" if figure.gate else "no gate"
     unit = figure.unit + (" per GPU" if figure.per == "gpu" else "")
     return {
         "expected": name,
@@ -113,13 +112,15 @@ def _row(
         "gate": figure.gate,
         "limit": limit,
         "verdict": said,
-        "why": _why(values, limit, unit, said) if limit else f"for {item.hardware}" if figure.gate else "no gate",
+        "why": _why(values, len(measured), limit, unit, said) if limit else apart,
     }
 
 
-def _why(values: Sequence[float], limit: float, unit: str, said: GateVerdict | None) -> str:
+def _why(values: Sequence[float], times: int, limit: float, unit: str, said: GateVerdict | None) -> str:
     if not values:
         return "not measured"
+    if len(values) < times:
+        return f"measured in only {len(values)} of {times} measurements"
     if len(values) < FEWEST:
         return f"{len(values)} measurement{'s' * (len(values) > 1)}; a gate takes at least {FEWEST}"
     found = noise(values)

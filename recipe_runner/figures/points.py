@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from recipe_runner.api import best_of, comparable
 from recipe_runner.serialize import one_line, to_json
 
-HEADLINES: Final = {  # what it is called, and whether more of it is better
-    "output_throughput": ("output tok/s", True),
-    "median_ttft_ms": ("median TTFT ms", False),
-    "median_tpot_ms": ("median TPOT ms", False),
+HEADLINES: Final = {  # and what they are called
+    "output_throughput": "output tok/s",
+    "median_ttft_ms": "median TTFT ms",
+    "median_tpot_ms": "median TPOT ms",
 }
 USABLE: Final = ("passed", "measured", "inconclusive")
+NOTHING: Final[Mapping[str, Any]] = {"verdict": "skipped", "metrics": {}}
 BEST: Final = "*"
 Column = tuple[str, list[str]]
 
@@ -26,22 +28,27 @@ def columns(sweep: Mapping[str, Any]) -> Iterator[Column]:
         item["name"] for point in points for item in (point["report"] or {}).get("benchmarks", ()) if item["metrics"]
     )
     for name in names:
-        for metric, (heading, more) in HEADLINES.items():
-            values = [_value(point, name, metric) for point in points]
-            if any(value is not None for value in values):
-                yield f"{name}: {heading}" if len(names) > 1 else heading, _marked(values, more=more)
+        items = [_item(point, name) for point in points]
+        for metric, heading in HEADLINES.items():
+            if any(metric in item["metrics"] for item in items):
+                yield f"{name}: {heading}" if len(names) > 1 else heading, _marked(items, metric)
 
 
-def _value(point: Mapping[str, Any], benchmark: str, metric: str) -> float | None:
+def _item(point: Mapping[str, Any], benchmark: str) -> Mapping[str, Any]:
+    """A benchmark as a point has it, if it has figures of it."""
     items = (point["report"] or {}).get("benchmarks", ())
-    found = (item["metrics"].get(metric) for item in items if item["name"] == benchmark and item["verdict"] in USABLE)
-    return next(found, None)
+    found = (item for item in items if item["name"] == benchmark and item["verdict"] in USABLE)
+    return next(found, NOTHING)
 
 
-def _marked(values: list[float | None], *, more: bool) -> list[str]:
-    known = [value for value in values if value is not None]
-    best = (max if more else min)(known) if min(known) != max(known) else None
-    shown = ["" if value is None else f"{value:,.2f}{f' {BEST}' if value == best else '  '}" for value in values]
+def _marked(items: list[Mapping[str, Any]], metric: str) -> list[str]:
+    judged = [item["metrics"].get(metric) if comparable(item) else None for item in items]
+    best = best_of(metric, [value for value in judged if value is not None])
+    values = [item["metrics"].get(metric) for item in items]
+    shown = [
+        "" if value is None else f"{value:,.2f}{f' {BEST}' if may == best is not None else '  '}"
+        for value, may in zip(values, judged, strict=True)
+    ]
     return [text.rjust(max(map(len, shown))) for text in shown]
 
 

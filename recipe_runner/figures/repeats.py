@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
-from recipe_runner.api import Outcome
+from recipe_runner.api import Outcome, Verdict
 from recipe_runner.composition.schema import Expected
 from recipe_runner.figures import gates
 from recipe_runner.figures.counters import Counters
@@ -15,6 +15,8 @@ from recipe_runner.figures.noise import FEWEST, noise
 from recipe_runner.plan import Plan
 
 PER_CENT: Final = 101
+BROKEN: Final = ("failed", "error", "skipped")  # a measurement that says nothing
+WORST_FIRST: Final[tuple[Verdict, ...]] = ("failed", "inconclusive", "passed", "measured")
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Measurement:
             "counted": self.counted,
             "seconds": round(self.seconds, 3),
             "seed": self.seed,
+            "verdict": self.outcome.verdict,
+            "detail": self.outcome.detail,
             "metrics": dict(self.outcome.metrics),
             "server": self.server and self.server.as_dict(),
             "client_cpu": self.client_cpu and round(self.client_cpu, 3),
@@ -57,7 +61,7 @@ class Repeats:
     @classmethod
     def of(cls, plan: Plan, name: str) -> Self:
         request = plan.request
-        return cls(name, plan.times(name), request.expected, request.hardware_name, request.parallelism.world)
+        return cls(name, plan.times(name), request.expected, plan.gates_on, request.parallelism.world)
 
     def names(self) -> Iterator[tuple[str, bool]]:
         """What each measurement is called, and whether it counts: of several, the first only warms up."""
@@ -74,7 +78,7 @@ class Repeats:
     @property
     def broken(self) -> bool:
         """Whether the last one measured nothing, which ends the others."""
-        return bool(self.made) and self.made[-1].outcome.verdict in ("failed", "error", "skipped")
+        return bool(self.made) and self.made[-1].outcome.verdict in BROKEN
 
     def told(self) -> str:
         """One line on the last measurement, while others are to come."""
@@ -87,9 +91,12 @@ class Repeats:
         return Outcome("skipped", f"interrupted after {len(self.counted)} of {self.times} measurements")
 
     def metrics(self) -> dict[str, float]:
-        """The mean of each metric that all counted measurements have."""
+        """The mean of each metric that all counted measurements have; where searches found several loads, of those."""
         all_of = [one.outcome.metrics for one in self.counted]
         names = [name for name in all_of[0] if all(name in metrics for metrics in all_of)] if all_of else []
+        found = [name for name in names if name.startswith("slo_")]
+        if any(metrics[name] != all_of[0][name] for name in found for metrics in all_of):
+            names = found
         return {name: statistics.fmean(metrics[name] for metrics in all_of) for name in names}
 
     def outcome(self) -> Outcome:
@@ -99,7 +106,8 @@ class Repeats:
             detail = last.outcome.detail if self.times == 1 else f"{last.name}: {last.outcome.detail}"
             return replace(last.outcome, detail=detail, metrics=self.metrics() or last.outcome.metrics)
         rows = self.figures()
-        verdict = gates.verdict(rows) or last.outcome.verdict
+        verdicts = {gates.verdict(rows), *(one.outcome.verdict for one in self.counted)}
+        verdict = next(one for one in WORST_FIRST if one in verdicts)
         doubts = dict.fromkeys(doubt for one in self.counted for doubt in one.doubts)
         judged = [row["why"] for row in rows if row["verdict"] == verdict]
         told = [self._told(), *doubts, *([] if doubts else judged)]

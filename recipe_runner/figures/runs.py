@@ -1,7 +1,7 @@
 """Runs that were made, as `compare` reads them: a run folder, its report, a sweep's folder, or recorded evidence."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.evidence.portable import homeless
+from recipe_runner.figures.commands import asked_by, flags
 from recipe_runner.paths import short
 from recipe_runner.serialize import to_json
 
@@ -17,12 +18,8 @@ FORMAT: Final = 1
 REPORT: Final = "report.json"
 SWEEP: Final = "sweep.json"
 NAME: Final = "name a run folder, its report.json, a sweep's folder or a recorded evidence file"
-PLACE: Final = {"--port", "serve.port"}  # where a server is, not what it is
+PLACE: Final = {"--port", "serve.port", "--host", "serve.host"}  # where a server is, not what it is
 NO_MATTER: Final = ("report.", "preflight.", "timeouts.")  # to any figure
-NOT_WORKLOAD: Final = {  # where the server is and what it serves, which prompts it is, where the result goes
-    *("command", "--host", "--port", "--url", "--base-url", "--model", "--served-model-name", "--seed"),
-    *("--result", "--save-result", "--result-dir", "--result-filename"),
-}
 
 
 class _Read(BaseModel):
@@ -43,7 +40,7 @@ class Measurement(_Read):
 
 
 class Measured(_Read):
-    """What came of one benchmark; `argv` is None where its command is not recorded."""
+    """What came of one benchmark; `fields` and `argv` are None where they are not recorded."""
 
     name: str
     uses: str
@@ -51,6 +48,7 @@ class Measured(_Read):
     detail: str = ""
     metrics: dict[str, float] = {}
     measurements: tuple[Measurement, ...] = ()
+    fields: dict[str, Any] | None = None
     argv: tuple[str, ...] | None = None
 
     def values(self, metric: str) -> list[float]:
@@ -65,11 +63,14 @@ class Measured(_Read):
 
     @property
     def workload(self) -> dict[str, str] | None:
-        """What was asked of the server; None where that is not recorded."""
-        if self.argv is None:
+        """What was asked of the server: its fields, or else its command; None where neither is recorded."""
+        if self.fields is not None:
+            asked = {key: _text(value) for key, value in self.fields.items() if key != "seed"}
+        elif self.argv is not None:
+            asked = asked_by(self.argv)
+        else:
             return None
-        asked = {flag: value for flag, value in flags(self.argv).items() if flag not in NOT_WORKLOAD}
-        return {f"{self.name} uses": self.uses} | {f"{self.name} {flag}": value for flag, value in asked.items()}
+        return {f"{self.name} uses": self.uses} | {f"{self.name} {key}": value for key, value in asked.items()}
 
 
 class Item(_Read):
@@ -162,17 +163,15 @@ class Source:
         return "" not in self.runs
 
 
-def flags(argv: Sequence[str]) -> dict[str, str]:
-    """A command's words by the flag that they follow; the program and what it starts are `command`."""
-    found: dict[str, list[str]] = {"command": []}
-    key = "command"
-    for word in argv:
-        if word.startswith("--"):
-            key, _, value = word.partition("=")
-            found.setdefault(key, []).extend([value] if value else [])
-        else:
-            found[key].append(word)
-    return {key: " ".join(words) or "true" for key, words in found.items()}
+def alike(a: Run, b: Run) -> tuple[Run, Run]:
+    """The same two, without the fields of benchmarks that only one records: an earlier release wrote none."""
+    known = set.intersection(*({one.name for one in run.benchmarks if one.fields is not None} for run in (a, b)))
+
+    def stripped(run: Run) -> Run:
+        kept = (one if one.name in known else one.model_copy(update={"fields": None}) for one in run.benchmarks)
+        return run.model_copy(update={"benchmarks": tuple(kept)})
+
+    return stripped(a), stripped(b)
 
 
 def load(path: Path) -> Source:

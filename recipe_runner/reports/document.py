@@ -1,7 +1,7 @@
 """The report document as writers take it: whole, whichever release wrote it; and which figures of it lead."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 LEADING: Final = ("output_throughput", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms")
 MOST_LEADING: Final = 6
@@ -53,10 +53,3 @@ def _metrics(benchmark: Mapping[str, Any]) -> Iterable[str]:
     yield from benchmark["metrics"]
     for measurement in benchmark["measurements"]:
         yield from measurement["metrics"]
-
-
-def better(metric: str) -> Literal["higher", "lower"] | None:
-    """Which way a figure is better, where its name says so."""
-    if "throughput" in metric or metric.endswith(("_per_s", "goodput")):
-        return "higher"
-    return "lower" if metric == "duration" or metric.endswith(("_ms", "_s")) else None

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recipe_runner.reports.document import better, leading
+from recipe_runner.api import better_of
+from recipe_runner.reports.document import leading
 from recipe_runner.reports.drawing import BAD, INK, MUTED, SERIES, Draw, label, logarithmic, svg
 from recipe_runner.reports.words import number
 from recipe_runner.serialize import one_line
@@ -86,8 +87,8 @@ def _curve(benchmark: Mapping[str, Any]) -> Iterator[Plot]:
     """What a search found at each load: rates and latencies, and how far the objective was met."""
     points = sorted(benchmark["curve"], key=lambda point: point["load"])
     names = dict.fromkeys(name for point in points for name in point if name not in ("load", "met"))
-    rates = [name for name in names if better(name) == "higher"]
-    latencies = [name for name in names if better(name) == "lower"]
+    rates = [name for name in names if better_of(name) == "higher"]
+    latencies = [name for name in names if better_of(name) == "lower"]
     met = [point["load"] for point in points if point.get("met")]
     told = f"the objective was met up to a load of {number(max(met))}" if met else "the objective was met at no load"
     drawn = (("Throughput against load", rates, False), ("Latency against load", latencies, True))

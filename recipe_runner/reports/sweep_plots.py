@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from recipe_runner.reports.document import better
+from recipe_runner.api import better_of
 from recipe_runner.reports.drawing import INK, MUTED, SERIES, Draw, label
 from recipe_runner.reports.plots import Plot, plot
-from recipe_runner.reports.sweeps import COMPARABLE, Column, Point, Sweep, front
+from recipe_runner.reports.sweeps import Column, Point, Sweep, front
 from recipe_runner.reports.words import number, shown
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def of_sweep(sweep: Sweep) -> list[Plot]:
     found: list[Plot] = []
     for name in sweep.items():
         columns = [column for column in sweep.columns() if column[0] == name]
-        rate = next((column for column in columns if better(column[1]) == "higher"), None)
-        latency = next((column for column in columns if better(column[1]) == "lower"), None)
+        rate = next((column for column in columns if better_of(column[1]) == "higher"), None)
+        latency = next((column for column in columns if better_of(column[1]) == "lower"), None)
         for column in (rate, latency):
             if column is not None:
                 found += _over_axes(sweep, column)
@@ -78,7 +78,7 @@ def _trade(sweep: Sweep, rate: Column, latency: Column) -> Iterator[Plot]:
     """Every point by its throughput and its latency, and those that no other beats in both."""
     placed: list[Placed] = []
     for point in sweep.points:
-        more, less = (point.figure(column, COMPARABLE) for column in (rate, latency))
+        more, less = (point.comparable(column) for column in (rate, latency))
         if more is not None and less is not None:
             placed.append((point, more, less))
     if len(placed) < 2:

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recipe_runner.reports.document import better, complete, leading
+from recipe_runner.api import best_of, comparable
+from recipe_runner.reports.document import complete, leading
 from recipe_runner.reports.words import tally
 
-COMPARABLE: Final = ("passed", "measured", "inconclusive")
 WORST_FIRST: Final = ("interrupted", "error", "failed", "inconclusive", "passed")
 Column = tuple[str, str]  # a benchmark and a metric of it
 
@@ -27,12 +27,16 @@ class Point:
     def state(self) -> str:
         return self.verdict or ("cannot begin" if self.errors else "not run")
 
-    def figure(self, column: Column, verdicts: Sequence[str] | None = None) -> float | None:
-        """A metric of a benchmark; None where it has none, or its verdict is none of those asked for."""
-        benchmark, metric = column
-        items = self.report["benchmarks"] if self.report else ()
-        found = (item["metrics"].get(metric) for item in items if item["name"] == benchmark and _is(item, verdicts))
-        return next(found, None)
+    def figure(self, column: Column) -> float | None:
+        """A metric of a benchmark; None where it has none."""
+        return next((item["metrics"].get(column[1]) for item in self._items(column)), None)
+
+    def comparable(self, column: Column) -> float | None:
+        """The same, but for what may not be compared with that of other points."""
+        return next((item["metrics"].get(column[1]) for item in self._items(column) if comparable(item)), None)
+
+    def _items(self, column: Column) -> list[Mapping[str, Any]]:
+        return [item for item in (self.report or {}).get("benchmarks", ()) if item["name"] == column[0]]
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,10 @@ class Sweep:
 
     def best(self, column: Column) -> float | None:
         """The best value of a column among those that can be compared; None where none of two is better."""
-        values = [value for point in self.points if (value := point.figure(column, COMPARABLE)) is not None]
-        way = better(column[1])
-        if way is None or len(set(values)) < 2:
-            return None
-        return max(values) if way == "higher" else min(values)
+        return best_of(column[1], [value for point in self.points if (value := point.comparable(column)) is not None])
 
     def is_best(self, point: Point, column: Column) -> bool:
-        value = point.figure(column, COMPARABLE)
+        value = point.comparable(column)
         return value is not None and value == self.best(column)
 
 
@@ -102,10 +102,6 @@ def _points(points: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterato
         report = complete(point["report"]) if point["report"] else None
         errors = tuple(f"{error['where']} — {error['what']}; {error['do']}" for error in point.get("errors", ()))
         yield Point(point["number"], point["folder"], at, point["verdict"], errors, report)
-
-
-def _is(item: Mapping[str, Any], verdicts: Sequence[str] | None) -> bool:
-    return verdicts is None or item["verdict"] in verdicts
 
 
 def _metrics(items: Sequence[Mapping[str, Any]]) -> dict[str, None]:

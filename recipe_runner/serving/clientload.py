@@ -29,7 +29,7 @@ class ClientLoad:
         if self._times and now < self._times[-1] + LOOK_S:
             return
         try:
-            if now >= self._tree_time + TREE_S:
+            if now >= self._tree_time + TREE_S or self._tree[0].pid != pid:
                 command = psutil.Process(pid)
                 self._tree, self._tree_time = [command, *command.children(recursive=True)], now
         except psutil.Error:
@@ -45,7 +45,8 @@ class ClientLoad:
         if last - first + 1 < FEWEST:
             return None
         seconds = self._times[last] - self._times[first]
-        return max(_grown(self._used[first], self._used[last]), default=0.0) / seconds
+        grown = _grown(self._used[first], self._used[last])
+        return max(grown) / seconds if grown else None
 
 
 def _threads(process: psutil.Process) -> Iterator[tuple[tuple[int, int], float]]:

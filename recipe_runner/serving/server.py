@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -85,7 +86,7 @@ class Server:
                 tell(f"the server's log has been silent for {silent_s:.0f} s; still waiting")
             time.sleep(POLL_S)
         try:
-            client.complete("Hello", max_tokens=1)
+            _asked(client)
         except AnswerError as exc:
             self.check_answering(client)
             what = f"the server is up, but does not generate: {exc}"
@@ -142,3 +143,16 @@ class _Silence:
             self.told = spans
             return now - self.since
         return None
+
+
+def _asked(client: Client) -> None:
+    """Have the server do its work once: generate, or embed where it has nothing to generate with."""
+    try:
+        client.complete("Hello", max_tokens=1)
+    except AnswerError as exc:
+        if exc.status != HTTPStatus.NOT_FOUND:
+            raise
+        try:
+            client.embed(["Hello"])
+        except AnswerError:
+            raise exc from None

@@ -18,11 +18,14 @@ Text = Callable[[Any], Any]
 
 
 class AnswerError(Exception):
-    """The server answered with an error, with something else than JSON, or not in time; `do` is a cure, if known."""
+    """The server answered with an error, with something else than JSON, or not in time.
 
-    def __init__(self, what: str, do: str = "") -> None:
+    `do` is a cure, if known; `status` that of HTTP, if it was that.
+    """
+
+    def __init__(self, what: str, do: str = "", status: int | None = None) -> None:
         super().__init__(what)
-        self.do = do
+        self.do, self.status = do, status
 
 
 class Fuse:
@@ -88,7 +91,8 @@ def slow(what: str, setting: str) -> AnswerError:
 
 def refused(path: str, response: "httpx.Response") -> AnswerError:
     """An answer that is an error: the message in it as OpenAI words them, or how it begins."""
-    return AnswerError(f"{path} answered {response.status_code}: {_told(b''.join(_chunks(path, response)))}")
+    told = _told(b"".join(_chunks(path, response)))
+    return AnswerError(f"{path} answered {response.status_code}: {told}", status=response.status_code)
 
 
 def document(path: str, response: "httpx.Response") -> Any:

@@ -114,7 +114,7 @@ def _point(console: Console, point: str, found: Comparison) -> None:
     for one in turned:
         _say(console, f"{one.name}: {one.a} in A, {one.b} in B", "red")
     for benchmark in benchmarks:
-        _benchmark(console, benchmark)
+        _benchmark(console, benchmark, found.looked_for)
 
 
 def _say(console: Console, text: str, style: str = "") -> None:
@@ -148,11 +148,11 @@ def _brief(text: str) -> str:
     return text[:12] if len(text) in (40, 64) and set(text) <= set("0123456789abcdef") else text
 
 
-def _benchmark(console: Console, benchmark: Compared) -> None:
+def _benchmark(console: Console, benchmark: Compared, looked_for: Sequence[str]) -> None:
     for why in benchmark.not_judged:
         _say(console, f"{benchmark.name} is not judged: {why}", "bold yellow")
     if not benchmark.metrics:
-        _say(console, f"{benchmark.name}: no figures in both; {benchmark.a} in A, {benchmark.b} in B")
+        _say(console, f"{benchmark.name}: {_missing(benchmark, looked_for)}; {benchmark.a} in A, {benchmark.b} in B")
         return
     table = Table(title=one_line(benchmark.name), title_justify="left")
     table.add_column("metric")
@@ -162,6 +162,14 @@ def _benchmark(console: Console, benchmark: Compared) -> None:
     for change in benchmark.metrics:
         table.add_row(*_cells(change))
     console.print(table)
+
+
+def _missing(benchmark: Compared, looked_for: Sequence[str]) -> str:
+    """Why no metric of it is shown."""
+    if not benchmark.others:
+        return "no figures in both"
+    others = ", ".join(benchmark.others)
+    return f"{', '.join(looked_for)}: none of these is in both; --metric NAME takes others: {others}"
 
 
 def _cells(change: Change) -> Iterator[str | Text]:
@@ -189,6 +197,8 @@ def _why(found: Comparison) -> str:
         return f"; a difference of {reach} % would have been seen"
     if any(change.verdict == "too few repeats" for change in found.changes):
         return "; measure each at least three times: benchmark.NAME.repeat=5"
+    if found.benchmarks and not found.changes:
+        return "; no metric that was looked for is in both"
     return "; what speaks against it stands above" if found.benchmarks else "; they have no benchmark in common"
 
 

@@ -13,7 +13,7 @@ from recipe_runner.composition import library
 from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import Fault, RecipeError, choose
-from recipe_runner.evidence.files import verified_on
+from recipe_runner.evidence import files as evidence
 from recipe_runner.paths import shipped, short
 from recipe_runner.serialize import one_line, to_json
 
@@ -52,8 +52,9 @@ def run(args: argparse.Namespace) -> int:
 def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
     if what == "recipes":
         for name, file in sorted(library.names(library.folders(config_dirs)).items()):
-            verified = verified_on(file, library.folders(config_dirs))
-            yield {"name": name, "summary": _summary(file), "source": short(file), "verified": verified}
+            found = list(evidence.of(file, library.folders(config_dirs)))
+            verified = {"verified": evidence.verified_on(found), "as_typed": evidence.typed_on(found)}
+            yield {"name": name, "summary": _summary(file), "source": short(file), **verified}
     elif what in GROUPS:
         if what == "hardware":
             yield {"name": "auto", "summary": "The profile that this host is (the default)", "source": "recipe-runner"}
@@ -72,7 +73,9 @@ def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
 
 
 def _verified(row: dict[str, Any]) -> str:
-    return f" (verified on {one_line(', '.join(row['verified']))})" if row.get("verified") else ""
+    told = [f"verified on {', '.join(row['verified'])}"] if row.get("verified") else []
+    told += [f"passed as typed on {one}" for one in row.get("as_typed", ())]
+    return f" ({one_line('; '.join(told))})" if told else ""
 
 
 def _docstring(point: EntryPoint) -> str:

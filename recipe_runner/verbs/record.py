@@ -25,6 +25,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if (verdict := done.document["verdict"]) != "passed":
         print(f"note: the run {_came_to(verdict)}, so the recipe does not count as verified by it", file=sys.stderr)
+    elif typed := done.document["as_typed"]:
+        told = f"it was run with {', '.join(typed)}, and the recipe says otherwise"
+        print(f"note: {told}, so the recipe does not count as verified by it", file=sys.stderr)
     if not done.new:
         print("note: it was recorded before", file=sys.stderr)
     print(short(done.file))

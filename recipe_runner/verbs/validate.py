@@ -13,7 +13,7 @@ from recipe_runner.serialize import one_line, to_json
 from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "does evidence still hold, can a recipe be composed; one line for each finding"
-EXITS: Final = "exit code: 0 all hold · 1 something is wrong or stale · 2 bad input"
+EXITS: Final = "exit code: 0 all hold, notes aside · 1 something is wrong or stale · 2 bad input"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,11 +50,23 @@ def _files(path: Path) -> Iterator[Path]:
         return
     if not path.exists():
         raise RecipeError(Fault(short(path), "there is no such file or folder", "check the path"))
-    inside = [*sorted(path.glob("*.yaml")), *(file for file in sorted(path.rglob("*.json")) if _is_one(file))]
+    recipes, evidence = sorted(path.glob("*.yaml")), sorted(path.rglob("*.json"))
+    inside = [*filter(_looks_like_one, recipes), *filter(_is_one, evidence)]
     if not inside:
         do = "name a file of evidence, a recipe's file, or a folder with some"
         raise RecipeError(Fault(short(path), "there is neither evidence nor a recipe in it", do))
     yield from inside
+
+
+def _looks_like_one(file: Path) -> bool:
+    """Whether it is a recipe, or cannot be read."""
+    from recipe_runner.authoring.lint import is_recipe
+    from recipe_runner.composition.yamlfile import read
+
+    try:
+        return is_recipe(read(file)[0])
+    except RecipeError:
+        return True
 
 
 def _is_one(file: Path) -> bool:
@@ -78,20 +90,24 @@ def _findings(file: Path, args: argparse.Namespace) -> Iterator[Finding]:
 
 
 def _recipe(file: Path, args: argparse.Namespace) -> Iterator[Finding]:
-    """What is wrong with a recipe, as such and on each profile that it has something to say of."""
+    """What is wrong with a recipe, as such and on each profile that it names; if nothing is, what could be better."""
     from recipe_runner import prepare
+    from recipe_runner.authoring.lint import remarks
     from recipe_runner.composition.yamlfile import read
 
     path = str(file.resolve()).replace("\\", "\\\\").replace("'", "\\'")
     faults: dict[Fault, None] = {}
+    notes: dict[Fault, None] = {}
     try:
         profiles = read(file)[0].get("profiles")
         for hardware in ("host", *(profiles if isinstance(profiles, dict) else ())):
             words = [f"recipe='{path}'", f"hardware='{hardware}'"]
             try:
-                prepare.requested(words, args.config_dir, trust=args.trust)
+                _, request = prepare.requested(words, args.config_dir, trust=args.trust)
+                notes |= dict.fromkeys(remarks(request) if hardware == "host" else ())
             except RecipeError as exc:
                 faults |= dict.fromkeys(exc.faults)
     except RecipeError as exc:
         faults |= dict.fromkeys(exc.faults)
     yield from [Finding("wrong", "recipe", str(fault)) for fault in faults] or [Finding("ok", "recipe")]
+    yield from (Finding("note", "recipe", str(note)) for note in notes if not faults)

@@ -67,7 +67,7 @@ def test_every_message_is_here(name: str) -> None:
         (
             ["engine.fault=hangs", "engine.fault_every=3"],
             "engine.fault_every — 3 does not fit here; this goes with engine.fault=error, garbage, empty, truncated, "
-            "malformed_tool_call, slow_first_token",
+            "malformed_tool_call, slow_first_token, off_topic, leaked_reasoning, wavering, flat_embeddings",
         ),
         (["engine.ttft_ms=-1"], "engine.ttft_ms — -1 does not fit here; it should be greater than or equal to 0"),
     ],

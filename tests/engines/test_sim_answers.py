@@ -111,3 +111,35 @@ def test_tools_that_cannot_be_called(body: dict[str, Any], message: str) -> None
     with pytest.raises(Refused) as caught:
         chat("Hi", auto_tools=False, tools=[TIME], **body)
     assert (caught.value.status, str(caught.value)) == (400, message)
+
+
+CAPITALS = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "size": {"type": "integer"}},
+    "required": ["size"],
+}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [("Hi", '{"size": 1}'), ("A capital?", '{"size": 1}'), ("The weather in Paris?", '{"city": "Paris"}')],
+)
+def test_an_answer_keeps_to_a_schema_unless_a_reply_says_otherwise(prompt: str, text: str) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": CAPITALS}}
+    assert chat(prompt, response_format=form).text == text
+    assert chat("Hi", response_format={"type": "text"}).text == "This is a simulated answer."
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("It rains. It rains. The key is 7. It rains.\n\nWhich key?", "The key is 7."),
+        ("The key is 3.14! It rains. It rains.\n\nWhich key?", "The key is 3.14!"),
+        ("It rains. The key is 7. Which key?", "This is a simulated answer."),
+        ("It rains. It rains.", "This is a simulated answer."),
+        ("The capital of France. The capital of France. The key is 7.", " Paris."),
+        ("", "This is a simulated answer."),
+    ],
+)
+def test_what_comes_once_among_repetitions_is_found(prompt: str, text: str) -> None:
+    assert chat(prompt).text == text

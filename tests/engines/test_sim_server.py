@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recipe_runner.client import AnswerError, Client
+from recipe_runner.client import AnswerError, Call, Client
 from recipe_runner.engines import sim_server
 from recipe_runner.engines.sim_faults import Fault
 from tests.running import until
@@ -124,6 +124,73 @@ def test_a_streamed_tool_call_comes_in_pieces(server: sim_server.Server) -> None
     assert pieces[-1]["finish_reason"] == "tool_calls"
 
 
+def test_reasoning_comes_apart_whole_and_streamed() -> None:
+    with running(reasons=True) as server:
+        body = {"messages": [{"role": "user", "content": "A capital"}]}
+        (choice,) = ask(server, "POST", "/v1/chat/completions", body)[1]["choices"]
+        said = {"content": "Which one?", "reasoning": "This is simulated reasoning."}
+        assert choice["message"] == {"role": "assistant", "tool_calls": [], **said}
+        deltas = [event["choices"][0]["delta"] for event in stream(server, "/v1/chat/completions", body)]
+        assert deltas[:3] == [
+            {"role": "assistant", "content": ""},
+            {"reasoning": "This is simulated reasoning."},
+            {"content": "Which"},
+        ]
+        with Client(f"http://127.0.0.1:{server.server_port}", "small", 5) as client:
+            for streamed in (True, False):
+                answer = client.chat(body["messages"], stream=streamed)
+                assert (answer.reasoning, answer.text) == ("This is simulated reasoning.", "Which one?")
+                assert (answer.usage["completion_tokens"], answer.finish) == (6, "stop")
+
+
+def test_calls_are_the_same_whole_and_streamed(client: Client) -> None:
+    for streamed in (True, False):
+        answer = client.chat([], tools=[TOOL], tool_choice="required", stream=streamed)
+        assert answer.calls == (Call("weather", '{"city": "simulated"}'),)
+        assert (answer.text, answer.finish) == ("", "tool_calls")
+
+
+def test_embeddings(server: sim_server.Server, client: Client) -> None:
+    one, same, other = client.embed(["A cat sleeps", "a CAT sleeps!", "nobody"])
+    assert (len(one), one) == (64, same)
+    assert sum(a * b for a, b in zip(one, other, strict=True)) == 0
+    answer = ask(server, "POST", "/v1/embeddings", {"input": "A cat"})[1]
+    assert (answer["object"], answer["model"], answer["simulated"]) == ("list", "small", True)
+    assert answer["usage"] == {"prompt_tokens": 2, "total_tokens": 2, "completion_tokens": 0}
+    assert answer["data"][0].keys() == {"object", "index", "embedding"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reasoning", "text"),
+    [
+        ("off_topic", "", "This is a simulated answer."),
+        ("leaked_reasoning", "", "<think> This is simulated reasoning. </think>Which one?"),
+        ("wavering", "This is simulated reasoning.", "Which one? 1"),
+        (None, "This is simulated reasoning.", "Which one?"),
+    ],
+)
+def test_an_answer_that_is_not_what_it_should_be(fault: str | None, reasoning: str, text: str) -> None:
+    with (
+        running(reasons=True, fault=Fault(fault, every=2)) as server,
+        Client(f"http://127.0.0.1:{server.server_port}", "small", 5) as client,
+    ):
+        good, struck = (client.chat([{"role": "user", "content": "A capital"}]) for _ in range(2))
+    assert (good.reasoning, good.text) == ("This is simulated reasoning.", "Which one?")
+    assert (struck.reasoning, struck.text) == (reasoning, text)
+
+
+def test_what_faults_leave_alone() -> None:
+    for fault in ("off_topic", "leaked_reasoning", "flat_embeddings"):
+        with (
+            running(fault=Fault(fault)) as server,
+            Client(f"http://127.0.0.1:{server.server_port}", "small", 5) as client,
+        ):
+            (vector,) = client.embed(["A cat"])
+            assert (vector == [1.0] * 64) is (fault == "flat_embeddings")
+            text = client.chat([{"role": "user", "content": "A capital"}]).text
+            assert text == ("This is a simulated answer." if fault == "off_topic" else "Which one?")
+
+
 def test_tokens_come_at_their_pace(server: sim_server.Server, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
     monkeypatch.setattr(time, "monotonic", lambda: 0.0)
@@ -174,7 +241,8 @@ def test_the_page_for_prometheus(server: sim_server.Server) -> None:
     ("method", "path", "body", "expected"),
     [
         ("GET", "/", None, (404, "no such page", "NotFoundError")),
-        ("POST", "/v1/embeddings", "{}", (404, "no such page", "NotFoundError")),
+        ("POST", "/v1/rerank", "{}", (404, "no such page", "NotFoundError")),
+        ("POST", "/v1/embeddings", "{}", (400, "the body is not as the API has it", "BadRequestError")),
         ("POST", "/v1/completions", "{", (400, "the body is not as the API has it", "BadRequestError")),
         ("POST", "/v1/completions", "[]", (400, "the body is not as the API has it", "BadRequestError")),
         ("POST", "/v1/chat/completions", "{}", (400, "the body is not as the API has it", "BadRequestError")),
@@ -273,12 +341,13 @@ def test_a_server_that_is_not_what_it_should_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "ignored", "tools"),
+    ("words", "name", "ignored", "can"),
     [
-        ((), "org/model", "[]", False),
-        (("--served-model-name", "small", "tiny", "--enforce-eager"), "small", "['--enforce-eager']", False),
-        (("--enable-auto-tool-choice", "--tool-call-parser", "hermes"), "org/model", "[]", True),
-        (("--enable-auto-tool-choice",), "org/model", "[]", False),
+        ((), "org/model", "[]", (False, False)),
+        (("--served-model-name", "small", "tiny", "--enforce-eager"), "small", "['--enforce-eager']", (False, False)),
+        (("--enable-auto-tool-choice", "--tool-call-parser", "hermes"), "org/model", "[]", (True, False)),
+        (("--enable-auto-tool-choice",), "org/model", "[]", (False, False)),
+        (("--reasoning-parser", "qwen3"), "org/model", "[]", (False, True)),
     ],
 )
 def test_the_command(
@@ -287,7 +356,7 @@ def test_the_command(
     words: tuple[str, ...],
     name: str,
     ignored: str,
-    tools: bool,
+    can: tuple[bool, bool],
 ) -> None:
     seen = []
     monkeypatch.setattr(sim_server.Server, "serve_forever", lambda server, poll_interval: seen.append(server))
@@ -307,7 +376,8 @@ def test_the_command(
     ]
     assert sim_server.main([*argv, "--port", "0", *words]) == 0
     (server,) = seen
-    assert (server.model, server.says.replies, server.says.auto_tools) == (name, [["a", "b"]], tools)
+    assert (server.model, server.says.replies) == (name, [["a", "b"]])
+    assert (server.says.auto_tools, server.says.reasons) == can
     assert server.pace == sim_server.Pace(5, 0.5, 3)
     first, *lines = capsys.readouterr().out.splitlines()
     assert first == f"INFO: simulated server for {name} on 127.0.0.1:0; takes no notice of {ignored}"

@@ -82,6 +82,10 @@ def flag(name: str, value: str) -> Change:
     return change
 
 
+def emptied(document: dict[str, Any]) -> None:
+    document["benchmarks"][0] |= {"measurements": [], "metrics": {}, "noise": {}, "figures": []}
+
+
 ROW = {
     **{"expected": "small", "metric": "duration", "unit": "s", "per": "total", "value": 1.0, "measured": 1.0},
     **{"tolerance_percent": 5.0, "gate": True, "limit": 0.95, "verdict": "passed", "why": ""},
@@ -136,6 +140,26 @@ ROW = {
         (at("benchmarks", value=[]), "wrong plan: the benchmark small was not made"),
         (at(*SMALL, "name", value="large"), "wrong plan: the benchmark large is planned no more"),
         (at("expected", value={}), "wrong plan: other figures are expected now"),
+        (at("overrides", value={"serve.dtype": "half"}), "wrong plan: typed was serve.dtype, and it says nothing that"),
+        (at("choices", "benchmark", value="none"), "wrong plan: typed was benchmark=none, and it says nothing that"),
+        (at("as_typed", value=["a.b"]), "wrong plan: typed was nothing that matters, and it says a.b"),
+        (at(*SMALL, "fields", "num_prompts", value=3), "wrong plan: small: num_prompts was 3; now it is 2"),
+        (at(*SMALL, "argv", -1, value="9"), "wrong plan: small: --"),
+        (at(*SMALL, "measurements", value=[]), "wrong gates: small: it comes to inconclusive, and it says passed"),
+        (at(*SMALL, "measurements", value=[]), "wrong means: small: completed was not measured"),
+        (emptied, "wrong gates: small: it comes to inconclusive, and it says passed"),
+        (emptied, "wrong gates: small: small.completed does not follow from what was measured"),
+        (
+            at(*SMALL, "measurements", 1, "verdict", value="inconclusive"),
+            "wrong gates: small: it comes to inconclusive, and it says passed",
+        ),
+        (at("hardware", value="../../etc"), "wrong format: hardware: String should match pattern"),
+        (at("run", "id", value="../x"), "wrong format: run.id: String should match pattern"),
+        (at(*SMALL, "seconds", value=float("inf")), "wrong format: benchmarks.0.seconds: Input should be a finite"),
+        (
+            at(*SMALL, "metrics", "completed", value=float("nan")),
+            "wrong format: benchmarks.0.metrics.completed: Input should be a finite number",
+        ),
         (at("surplus", value=1), "wrong format: surplus: Extra inputs are not permitted"),
         (at("simulated", value=False), "wrong format: simulated: Extra inputs are not permitted"),
         (at("teardown", "processes_left", value=1), "wrong format: teardown.processes_left: Input should be 0"),
@@ -149,6 +173,17 @@ def test_an_edit_with_a_digest_of_its_own_is_noticed_by_its_part(evidence: Path,
     found = wrong(evidence)
     assert any(line.startswith(noticed) for line in found), found
     assert not any(line.startswith("wrong digest") for line in found)
+
+
+def test_what_cannot_be_computed_takes_no_other_part_down(evidence: Path) -> None:
+    edit(evidence, at("expected", "small", "metrics", "completed", "value", value=-1.0), anew=True)
+    edit(evidence, at("environment", "gpus", value=1), anew=True)
+    found = [line for line in wrong(evidence) if "cannot be judged" in line]
+    assert found == [
+        "wrong gates: it cannot be judged: math domain error",
+        "wrong plan: it cannot be judged: 'int' object is not iterable",
+    ]
+    assert Finding("ok", "means") in findings(evidence)
 
 
 def test_a_log_is_held_against_its_digest(evidence: Path, tmp_path: Path) -> None:
@@ -188,7 +223,7 @@ def test_which_devices_were_free_does_not_matter_but_how_many(evidence: Path) ->
     def change(document: dict[str, Any]) -> None:
         document["hardware"] = document["choices"]["hardware"] = "h200x8"
         document["overrides"] = {"parallelism.tp": 2, "preflight.memory": "warn"}
-        document["parallelism"]["tp"] = 2
+        document["as_typed"], document["parallelism"]["tp"] = ["parallelism.tp"], 2
         document["environment"]["gpus"] = ["NVIDIA H200"] * 8
         document["processes"][0]["argv"] += ["--tensor-parallel-size", "2"]
         document["processes"][0]["env"]["CUDA_VISIBLE_DEVICES"] = "GPU-1,GPU-7"

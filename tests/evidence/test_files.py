@@ -22,7 +22,7 @@ def recipe(tmp_path: Path) -> Path:
 def put(recipe: Path, name: str = "cpu-1", **other: Any) -> Path:
     parents = {"parent": files.sha256(recipe.with_name("parent.yaml"))}
     own = {"name": "mine", "sha256": files.sha256(recipe), "inherits": parents}
-    document = {"kind": "evidence", "verdict": "passed", "hardware": "cpu", "recipe": own, **other}
+    document = {"kind": "evidence", "verdict": "passed", "hardware": "cpu", "recipe": own, "as_typed": [], **other}
     file = recipe.parent / "results" / "mine" / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({**document, "digest": files.digest(document)}, indent=3))
@@ -38,7 +38,7 @@ def test_each_hardware_that_a_run_passed_on_is_named_once(recipe: Path) -> None:
     put(recipe, "cpu-2")
     put(recipe, "h200x1-1", hardware="h200x1")
     put(recipe, "a100x2-1", hardware="a100x2", verdict="failed")
-    assert files.verified_on(recipe, []) == ["cpu", "h200x1"]
+    assert files.verified_on(found(recipe)) == ["cpu", "h200x1"]
     assert [one.verified for one in found(recipe)] == [False, True, True, True]
 
 
@@ -47,14 +47,14 @@ def test_nothing_that_was_edited_since_is_verified(recipe: Path, edited: str) ->
     put(recipe)
     file = recipe.parent / edited
     file.write_text(file.read_text().replace("1", "2", 1).replace('"cpu"', '"h100x8"'))
-    assert files.verified_on(recipe, []) == []
+    assert files.verified_on(found(recipe)) == []
     assert found(recipe)[0].verdict == "passed, but it or the recipe was edited since"
 
 
 def test_a_recipe_or_a_parent_that_is_gone_is_not_verified(recipe: Path) -> None:
     put(recipe)
     recipe.with_name("parent.yaml").unlink()
-    assert files.verified_on(recipe, []) == []
+    assert files.verified_on(found(recipe)) == []
 
 
 def test_layout_is_no_edit(recipe: Path) -> None:
@@ -68,8 +68,8 @@ def test_evidence_of_a_shipped_recipe_may_lie_among_ones_own(recipe: Path, tmp_p
     shipped = tmp_path / "shipped" / "mine.yaml"
     shipped.parent.mkdir()
     shipped.write_bytes(recipe.read_bytes())
-    assert files.verified_on(shipped, []) == []
-    assert files.verified_on(shipped, [recipe.parent]) == ["cpu"]
+    assert files.verified_on(files.of(shipped, [])) == []
+    assert files.verified_on(files.of(shipped, [recipe.parent])) == ["cpu"]
 
 
 def test_what_is_no_evidence_is_passed_over(recipe: Path) -> None:
@@ -79,3 +79,24 @@ def test_what_is_no_evidence_is_passed_over(recipe: Path) -> None:
     assert [(one.file.stem, one.current, one.vllm, one.hardware) for one in found(recipe)] == [
         ("recipe", False, None, "None")
     ]
+
+
+def test_what_was_typed_is_not_the_recipe(recipe: Path) -> None:
+    put(recipe, as_typed=["benchmark=none", "serve.dtype"])
+    (one,) = found(recipe)
+    assert (one.verified, one.verdict) == (False, "passed as typed, with benchmark=none, serve.dtype")
+    assert (files.verified_on([one]), files.typed_on([one])) == ([], ["cpu with benchmark=none, serve.dtype"])
+    put(recipe, "cpu-2")
+    assert (files.verified_on(found(recipe)), files.typed_on(found(recipe))) == (["cpu"], [])
+
+
+def test_evidence_that_does_not_say_what_was_typed_verifies_nothing(recipe: Path) -> None:
+    put(recipe, as_typed=None)
+    assert files.verified_on(found(recipe)) == []
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_number_in_json_cannot_be_read(recipe: Path, number: str) -> None:
+    file = put(recipe, seconds=1.5)
+    file.write_text(file.read_text().replace("1.5", number))
+    assert files.read(file) is None

@@ -131,3 +131,50 @@ def test_a_run_of_a_lock_is_not_one_of_the_recipe(tmp_path: Path) -> None:
     assert refused(run) == [
         f"runs/mine/cpu/{ID} — it was a run of recipe.lock.yaml, a lock of mine; run recipe=mine, and record that"
     ]
+
+
+def typed(tmp_path: Path, **report: Any) -> list[str]:
+    run = real(tmp_path)
+    edit(run / "report.json", lambda found: [found[key].update(value) for key, value in report.items()])
+    found: list[str] = record(run).document["as_typed"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        ({}, []),
+        ({"overrides": dict.fromkeys(("serve.port", "serve.host", "report.folder", "timeouts.run_s"), 1)}, []),
+        ({"overrides": {"serve.dtype": "half", "preflight.memory": "warn"}}, ["serve.dtype"]),
+        ({"choices": {"validation": "none", "benchmark": "smoke"}}, ["benchmark=smoke", "validation=none"]),
+        ({"choices": {"parallelism": "auto"}}, ["parallelism=auto"]),  # and the recipe says nothing of it
+    ],
+)
+def test_what_was_typed_is_told_apart_from_the_recipe(tmp_path: Path, report: dict[str, Any], told: list[str]) -> None:
+    assert typed(tmp_path, **report) == told
+
+
+@pytest.mark.parametrize(("tp", "told"), [(1, []), (2, ["parallelism=auto"])])
+def test_a_chosen_parallelism_may_be_that_of_the_recipe(tmp_path: Path, tp: int, told: list[str]) -> None:
+    run = real(tmp_path)
+    recipe = tmp_path / "recipes" / "mine.yaml"
+    recipe.write_text(recipe.read_text() + f"parallelism: {{tp: {tp}}}\n")
+    edit(run / "plan.json", lambda plan: plan["recipe"].update(sha256=sha256(recipe)))
+    (run / "recipe.lock.yaml").unlink(missing_ok=True)
+    edit(run / "report.json", lambda report: report["choices"].update(parallelism="auto"))
+    assert record(run).document["as_typed"] == told
+
+
+def test_nothing_is_written_elsewhere(tmp_path: Path) -> None:
+    run = real(tmp_path, hardware="../../../elsewhere")
+    strange = "its report.json and plan.json are not as this recipe-runner writes them; run it again, and record that"
+    assert refused(run) == [f"runs/mine/cpu/{ID} — {strange}"]
+    edit(run / "plan.json", lambda plan: plan["hardware"].update(name="../../../elsewhere"))
+    assert refused(run) == [f"runs/mine/cpu/{ID} — {strange}"]
+    assert not (tmp_path / "recipes" / "results").exists()
+
+
+def test_a_folder_whose_name_is_no_name_of_a_file_is_refused(tmp_path: Path) -> None:
+    run = real(tmp_path)
+    told = "my run cannot be part of a file's name; rename it: letters, digits, _, . and -"
+    assert refused(run.rename(run.with_name("my run"))) == [f"runs/mine/cpu/my run — {told}"]

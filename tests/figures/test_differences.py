@@ -281,3 +281,20 @@ def test_metrics_that_cannot_be_judged_are_refused_all_at_once() -> None:
         f"--metric — no benchmark has median_tpot in both; did you mean median_tpot_ms? {there}",
         "--metric — it is not known which way completed is better; choose one of: median_tpot_ms, output_throughput",
     ]
+
+
+def test_benchmarks_without_a_command_are_told_apart_by_their_fields() -> None:
+    def told(**fields: Any) -> tuple[str, ...]:
+        sides = (report({**benchmark(argv=()), "fields": asked}) for asked in ({"size": 1, "seed": 0}, fields))
+        return compared(*sides).benchmarks[0].not_judged
+
+    assert told(size=1, seed=7) == ()
+    assert told(size=2, more=[1]) == ("the workloads are not the same: size, more",)
+
+
+def test_beside_a_run_of_an_earlier_release_the_commands_are_compared() -> None:
+    before, after = report(benchmark()), report({**benchmark(), "fields": {"num_prompts": 5}})
+    found = compared(before, after)
+    assert (found.configuration, found.benchmarks[0].not_judged) == ((), ())
+    after["benchmarks"][0]["argv"] = ["vllm", "bench", "serve", "--num-prompts", "6"]
+    assert compared(before, after).benchmarks[0].not_judged == ("the workloads are not the same: --num-prompts",)

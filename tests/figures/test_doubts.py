@@ -30,9 +30,11 @@ class Bench(Benchmark):
         return 0.02 if self.known else None
 
 
-def found(cpu: float | None = 0.5, *, known: bool = True, curve: Any = (), **server: int) -> list[str]:
+def found(
+    cpu: float | None = 0.5, *, known: bool = True, curve: Any = (), first: Counters | None = None, **server: int
+) -> list[str]:
     outcome = Outcome("measured", metrics=CLIENT, curve=curve)
-    return list(doubts(Bench(uses="b", known=known), outcome, Counters(**SERVER | server), cpu))
+    return list(doubts(Bench(uses="b", known=known), outcome, Counters(**SERVER | server), cpu, first))
 
 
 def test_none() -> None:
@@ -68,10 +70,22 @@ def test_within_what_is_not_measured(server: dict[str, int]) -> None:
 
 def test_nobody_knows_what_is_alike_by_design() -> None:
     assert found(known=False, prefix_hits=9000) == []
+    first = Counters(prefix_queries=100, prefix_hits=89)
+    assert found(known=False, first=first, prefix_hits=9000) == []
+    assert found(known=False, first=Counters(prefix_queries=100), prefix_hits=9000) == [
+        "90% of the prompt tokens were in the prefix cache, 0% the first time: the server had seen the prompts before; "
+        "serve.enable_prefix_caching=false keeps them apart"
+    ]
 
 
 def test_the_counts_of_a_search_are_of_all_its_probes() -> None:
-    assert found(curve=[{"load": 1}], requests=400, generation_tokens=99999, prefix_hits=9000) == []
+    curve = [{"load": load, **CLIENT} for load in (1, 2)]
+    twice = {name: 2 * count for name, count in SERVER.items()}
+    assert found(curve=curve, **twice) == []
+    assert found(curve=curve, **twice | {"requests": 103}) == [
+        "somebody else used the server: 1 of 103 requests were not ours"
+    ]
+    assert found(curve=[{"load": 1}], **twice) == []
 
 
 def test_the_client_was_the_limit() -> None:

@@ -40,6 +40,13 @@ def test_a_figure_of_a_benchmark_that_failed_is_no_figure() -> None:
     assert found["output tok/s"] == ["      ", "2.00  ", "3.00 *"]
 
 
+def test_a_figure_in_doubt_is_shown_and_never_the_best() -> None:
+    doubted = point(0, 1, ("x", "inconclusive", {"output_throughput": 9.0}))
+    doubted["report"]["benchmarks"][0]["measurements"] = [{"counted": True, "doubts": ["the client was busy"]}]
+    others = (point(number, number, ("x", "measured", {"output_throughput": number})) for number in (1, 2))
+    assert table(doubted, *others)["output tok/s"] == ["9.00  ", "1.00  ", "2.00 *"]
+
+
 def test_equal_figures_have_no_best() -> None:
     figures = ("x", "measured", {"output_throughput": 2.0})
     assert table(point(0, 1, figures), point(1, 2, figures))["output tok/s"] == ["2.00  ", "2.00  "]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from recipe_runner.errors import RecipeError
-from recipe_runner.figures.runs import Source, flags, load
+from recipe_runner.figures.commands import flags
+from recipe_runner.figures.runs import Source, load
 from recipe_runner.serialize import write_json
 
 DO = "name a run folder, its report.json, a sweep's folder or a recorded evidence file"

@@ -1,10 +1,7 @@
 """Documents of every release, made whole; and which figures lead."""
 
-import pytest
-
-from recipe_runner.figures.gates import better_of
-from recipe_runner.reports.document import better, complete, leading
-from tests.reports.documents import GATE, GUIDE, METRICS, RUN, SEARCH, old_evidence
+from recipe_runner.reports.document import complete, leading
+from tests.reports.documents import GATE, GUIDE, RUN, SEARCH, old_evidence
 
 
 def test_a_document_of_today_stays_as_it_is() -> None:
@@ -32,8 +29,3 @@ def test_the_metrics_that_lead() -> None:
     assert leading([GUIDE]) == ["output_throughput", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms"]
     assert leading([GUIDE | {"figures": [GATE | {"metric": "duration"}]}])[0] == "duration"
     assert leading([SEARCH | {"metrics": dict.fromkeys("abcdefgh", 1.0)}]) == list("abcdef")
-
-
-@pytest.mark.parametrize("metric", [*METRICS, "tokens_per_s", "goodput", "wait_s", "capacity", "request_throughput"])
-def test_what_is_better_is_what_gates_go_by(metric: str) -> None:
-    assert better(metric) == better_of(metric)

@@ -48,6 +48,18 @@ def test_a_benchmark_that_failed_is_never_best() -> None:
     assert sweep.points[2].figure(RATE) == 99.0
 
 
+def test_a_benchmark_in_doubt_is_never_best() -> None:
+    doubted = [{**GUIDE["measurements"][-1], "doubts": ["the client was busy"]}]
+    metrics = {RATE[1]: 99.0, TTFT[1]: 1.0}
+    item = GUIDE | {"verdict": "inconclusive", "metrics": metrics, "measurements": doubted}
+    report = RUN | {"benchmarks": [item]}
+    sweep = swept(
+        point(0, {TP: 1}, 10, 10), point(1, {TP: 2}, 20, 20), point(2, {TP: 4}, 1, 1, verdict=None, report=report)
+    )
+    assert (sweep.best(RATE), sweep.best(TTFT)) == (20.0, 10.0)
+    assert sweep.points[2].figure(RATE) == 99.0
+
+
 def test_a_point_that_cannot_begin_is_an_error() -> None:
     errors = [{"where": "memory", "what": "it does not fit", "do": "use two GPUs"}]
     sweep = swept(point(0, {TP: 1}, 1, 1, verdict=None, report=None, errors=errors), point(1, {TP: 2}, 1, 1))

@@ -61,6 +61,20 @@ def test_too_few_looks(often: None, command: int) -> None:
     assert load.busiest((start + 100, start + 200)) is None
 
 
+def test_another_command_is_seen_at_once(often: None) -> None:
+    load = ClientLoad()
+    for _ in range(2):
+        with subprocess.Popen([sys.executable, "-c", BUSY]) as popen:
+            start = time.perf_counter()
+            while time.perf_counter() < start + 0.5:
+                load.look(popen.pid)
+                time.sleep(0.02)
+            popen.kill()
+        share = load.busiest((start, time.perf_counter()))
+        assert share is not None
+        assert share > 0.1
+
+
 def test_a_command_that_has_ended() -> None:
     load = ClientLoad()
     load.look(2**22 + 1)

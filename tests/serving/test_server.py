@@ -7,6 +7,7 @@ from typing import Any, cast
 import pytest
 
 from recipe_runner import paths
+from recipe_runner.client import AnswerError
 from recipe_runner.errors import Fault, ServerError
 from recipe_runner.serving import server
 from recipe_runner.serving.leftovers import Teardown
@@ -251,3 +252,27 @@ def test_the_memory_that_vllm_found_is_read_from_its_log(text: str, found: dict[
     (tmp_path / "server.log").write_text(text)
     assert logged_memory(tmp_path / "server.log") == found
     assert logged_memory(tmp_path / "none") == {}
+
+
+class Pooling:
+    """A server that has no completions, and perhaps embeds."""
+
+    def __init__(self, status: int, *, embeds: bool) -> None:
+        self.status, self.embeds = status, embeds
+
+    def complete(self, prompt: str, **_: Any) -> None:
+        raise AnswerError("/v1/completions answered so", status=self.status)
+
+    def embed(self, texts: list[str]) -> None:
+        if not self.embeds:
+            raise AnswerError("/v1/embeddings answered 404")
+
+
+def test_a_server_that_embeds_is_ready_when_it_has_embedded() -> None:
+    server._asked(cast(Any, Pooling(404, embeds=True)))
+
+
+@pytest.mark.parametrize(("status", "embeds"), [(404, False), (500, True)])
+def test_a_server_that_does_neither_is_told_of_by_its_completions(status: int, embeds: bool) -> None:
+    with pytest.raises(AnswerError, match="/v1/completions answered so"):
+        server._asked(cast(Any, Pooling(status, embeds=embeds)))

@@ -125,6 +125,19 @@ def test_a_benchmark_that_broke_has_no_figures(cli: Cli) -> None:
     ]
 
 
+def test_a_benchmark_with_other_metrics_says_which_were_looked_for(cli: Cli) -> None:
+    item = benchmark() | {"metrics": {"slo_max_concurrency": 8.0, "completed": 5.0}, "measurements": []}
+    save("a", report(item))
+    answer = cli("compare", "a", "a")
+    assert answer.code == 4
+    looked_for = "output_throughput, median_ttft_ms, median_tpot_ms"
+    assert plain(answer.stdout)[3:] == [
+        f"small: {looked_for}: none of these is in both; --metric NAME takes others: slo_max_concurrency; "
+        "measured in A, measured in B",
+        "nothing judged; no metric that was looked for is in both",
+    ]
+
+
 def test_sweeps_are_compared_point_by_point(cli: Cli) -> None:
     one, other = report(benchmark()), report(benchmark(SLOW))
     save_sweep("before", {1: one, 2: one, 4: one, 8: None})
@@ -182,7 +195,13 @@ def test_json_is_one_document(cli: Cli) -> None:
             "notes": [],
             "configuration": [{"point": "", "key": "serve.max_num_seqs", "a": "8", "b": None}],
             "turned": [],
-            "benchmarks": [{"point": "", "name": "small", "a": "measured", "b": "measured", "not_judged": []}],
+            "benchmarks": [
+                {
+                    **{"point": "", "name": "small", "a": "measured", "b": "measured", "not_judged": []},
+                    "others": ["median_tpot_ms"],
+                }
+            ],
+            "looked_for": ["output_throughput"],
             "verdict": "regression",
         },
     )

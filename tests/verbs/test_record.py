@@ -153,11 +153,22 @@ def test_a_recipe_is_verified_on_what_a_run_of_it_passed_on(tmp_path: Path, cli:
     assert cli("show", "mine", "hardware=cpu").page.endswith(f"\nverified:\n{text:<58}  # {FILE}\n")
     assert json.loads(cli("show", "mine", "hardware=cpu", "--json").page)["verified"] == [
         {
-            **{"hardware": "cpu", "vllm": "simulated", "date": date, "verdict": "passed", "current": True},
-            "file": FILE,
+            **{"hardware": "cpu", "vllm": "simulated", "date": date, "verdict": "passed", "as_typed": []},
+            **{"current": True, "file": FILE},
         }
     ]
     recipe.write_text(recipe.read_text() + "# edited\n")
     assert re.search(r"^  mine +Mine$", cli("list", "recipes").page, re.M)
     text = f"  cpu: passed, but it or the recipe was edited since ({date}, vLLM simulated)"
     assert f"\nverified:\n{text}  # {FILE}\n" in cli("show", "mine", "hardware=cpu").page
+
+
+def test_a_run_as_typed_is_recorded_and_verifies_nothing(tmp_path: Path, cli: Callable[..., Answer]) -> None:
+    run = real(tmp_path)
+    edit(run / "report.json", lambda report: report["overrides"].update({"serve.dtype": "half"}))
+    told = "it was run with serve.dtype, and the recipe says otherwise, so the recipe does not count as verified by it"
+    assert cli("record", RUN) == (0, f"{FILE}\n", f"note: {told}\n")
+    assert re.search(r"^  mine +Mine \(passed as typed on cpu with serve.dtype\)$", cli("list", "recipes").page, re.M)
+    rows = {row["name"]: row for row in json.loads(cli("list", "recipes", "--json").page)["recipes"]}
+    assert (rows["mine"]["verified"], rows["mine"]["as_typed"]) == ([], ["cpu with serve.dtype"])
+    assert "  cpu: passed as typed, with serve.dtype (" in cli("show", "mine", "hardware=cpu").page

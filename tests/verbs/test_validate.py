@@ -25,6 +25,10 @@ HOLDS = f"""\
   ok         recipe
   ok         plan
 """
+GATE = (
+    "  note       recipe: expected.small (recipes/mine.yaml:10) — completed is a gate, "
+    "and its kind and date are not said; say who measured it and when, so that others can weigh it\n"
+)
 LOOSE = f"  unchecked  log: the server's log is not here; name it with --log, or put it beside as cpu-{ID}.log\n"
 
 
@@ -41,7 +45,7 @@ def test_what_was_recorded_holds(tmp_path: Path, cli: Callable[..., Answer]) -> 
     assert cli("validate", "recipes/results").page == HOLDS + LOOSE
     assert cli("validate", FILE, "--log", f"runs/mine/cpu/{ID}/server.log").page == f"{HOLDS}  ok         log\n"
     (tmp_path / FILE).with_suffix(".log").write_text(LOG)
-    assert cli("validate", "recipes").page == f"recipes/mine.yaml\n  ok         recipe\n{HOLDS}  ok         log\n"
+    assert cli("validate", "recipes").page == f"recipes/mine.yaml\n  ok         recipe\n{GATE}{HOLDS}  ok         log\n"
 
 
 def test_what_does_not_is_said_and_counts(
@@ -99,6 +103,43 @@ def test_a_file_that_cannot_be_read_is_told_once(recipe: Callable[..., Path], cl
 @pytest.mark.parametrize("name", sorted(library.names([shipped("recipes")])))
 def test_shipped_recipes_hold(name: str, cli: Callable[..., Answer]) -> None:
     assert "wrong" not in cli("validate", str(shipped("recipes") / f"{name}.yaml")).page
+
+
+def test_what_a_reviewer_would_say_stands_beside(recipe: Callable[..., Path], cli: Callable[..., Answer]) -> None:
+    recipe("")
+    assert cli("validate", "recipes/mine.yaml").page == (
+        "recipes/mine.yaml\n"
+        "  ok         recipe\n"
+        "  note       recipe: summary — there is none; say in a line what the recipe is for; `list` shows it\n"
+        "  note       recipe: validation — there are no checks; "
+        "add some, or inherit `/validation@validation: smoke`\n"
+        "  note       recipe: model.id (recipes/mine.yaml:2) — there are no facts of the model, "
+        "so every plan asks the hub; `recipe-run new` writes them for a model\n"
+    )
+
+
+def test_of_a_faulty_recipe_only_the_faults_are_told(recipe: Callable[..., Path], cli: Callable[..., Answer]) -> None:
+    recipe("serve: {tensor_parallel_size: 2}\n")
+    assert "note" not in cli("validate", "recipes/mine.yaml").stdout
+
+
+@pytest.mark.parametrize("folder", ["hardware", "engine", "validation", "benchmark", "parallelism", "."])
+def test_a_folder_of_choices_holds_no_recipes(folder: str, cli: Callable[..., Answer]) -> None:
+    (told,) = cli("validate", str(shipped("conf") / folder)).refusal
+    assert "there is neither evidence nor a recipe in it" in told
+
+
+def test_recipes_are_found_among_other_files(
+    recipe: Callable[..., Path], write: Callable[..., Path], cli: Callable[..., Answer]
+) -> None:
+    recipe("summary: Mine\n", "base")
+    recipe("defaults: [base, _self_]\nsummary: Other\n", "child")
+    recipe("defaults: [cpu]\ncount: 1\n", "lab", bare=True)
+    recipe("serve: {\n", "broken", bare=True)
+    lines = cli("validate", "recipes").stdout.splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == [
+        f"recipes/{name}.yaml" for name in ("base", "broken", "child")
+    ]
 
 
 DO = "name a file of evidence, a recipe's file, or a folder with some"
