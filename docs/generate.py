@@ -200,11 +200,16 @@ def _benchmarks(plan: Plan | None) -> Iterator[str]:
 def _expected(request: Request) -> Iterator[str]:
     for name, expected in request.expected.items():
         yield f"## Reported for {name}\n"
-        yield f"On {expected.hardware}; source: [{expected.source.rpartition('/')[2]}]({expected.source}).\n"
+        more = [f"vLLM {expected.vllm}" if expected.vllm else None, expected.date, expected.kind]
+        where = ", ".join(filter(None, (expected.hardware, *more)))
+        yield f"On {where}; source: [{expected.source.rpartition('/')[2]}]({expected.source}).\n"
         if expected.note:
             yield f"{expected.note}\n"
-        yield "| metric | value | unit |\n| --- | ---: | --- |"
-        yield from (f"| {key} | {_number(figure.value)} | {figure.unit} |" for key, figure in expected.metrics.items())
+        yield "| metric | value | unit | gate |\n| --- | ---: | --- | --- |"
+        for key, figure in expected.metrics.items():
+            unit = figure.unit + (" per GPU" if figure.per == "gpu" else "")
+            gate = f"within {figure.tolerance:g} %" if figure.gate else "no"
+            yield f"| {key} | {_number(figure.value)} | {unit} | {gate} |"
         yield ""
 
 

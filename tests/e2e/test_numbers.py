@@ -43,13 +43,13 @@ def again(first: Started, tmp_path_factory: pytest.TempPathFactory) -> Started:
 
 @pytest.fixture
 def verb(tmp_path: Path) -> Verb:
-    """A verb that ends by itself, and what it printed."""
+    """A verb that ends by itself, and what it said and printed."""
 
     def run(*words: str) -> tuple[int, str]:
         started = start(tmp_path, *words)
         code = started.end()
-        assert started.told == "", started.told
-        return code, (tmp_path / "stdout").read_text()
+        assert "recipe-run:" not in started.told, started.told
+        return code, started.told + (tmp_path / "stdout").read_text()
 
     return run
 
@@ -128,8 +128,9 @@ def test_the_two_are_compared(first: Started, again: Started, verb: Verb) -> Non
 
 
 def test_what_it_showed_is_recorded_and_holds(first: Started, verb: Verb, tmp_path: Path) -> None:
-    code, _ = verb("record", str(first.run_folder), "--to", str(tmp_path / "kept"))
+    code, text = verb("record", str(first.run_folder), "--to", str(tmp_path / "kept"))
     assert code == 0
+    assert "so the recipe does not count as verified by it" in text  # its benchmarks were typed
     code, text = verb("validate", "--json", str(tmp_path / "kept"), "--log", str(first.run_folder / "server.log"))
     assert code == 0, text
     (file,) = (tmp_path / "kept").rglob("*.json")
