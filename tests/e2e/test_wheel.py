@@ -87,6 +87,7 @@ def test_a_run_passes_measures_and_leaves_nothing(python: Path, tmp_path: Path) 
     assert "simulated" not in report
     assert stat.S_IMODE((run.run_folder / "server.log").stat().st_mode) == 0o600
     assert sorted(path.name for path in run.run_folder.iterdir()) == [
-        *("events.jsonl", "plan.json", "report.json", "report.md", "server.log", "small.json", "small.log")
+        *("events.jsonl", "plan.json", "recipe.lock.yaml", "report.json", "report.md", "server.log"),
+        *("small.json", "small.log"),
     ]
     assert gone(run.port)
