@@ -59,22 +59,28 @@ def measurement(event: dict[str, Any], detail: dict[str, Any], gpu: list[Sample]
     }
 
 
-def run(folder: Path, gpu: list[Sample]) -> dict[str, Any]:
-    """The most memory that was used, and each measurement."""
-    events = map(json.loads, (folder / "events.jsonl").read_text(encoding="utf-8").splitlines())
-    done = [event for event in events if event["event"] == "measurement" and event["metrics"]]
-    details = {event["name"]: json.loads((folder / f"{event['name']}.json").read_text()) for event in done}
+def measurements(events: Path, gpu: list[Sample]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each measurement of a run that came to its end."""
+    for event in map(json.loads, events.read_text(encoding="utf-8").splitlines()):
+        if event["event"] == "measurement" and event["metrics"]:
+            detail = json.loads((events.parent / f"{event['name']}.json").read_text(encoding="utf-8"))
+            yield event["name"], measurement(event, detail, gpu)
+
+
+def step(results: Path, name: str) -> dict[str, Any]:
+    """The most memory that a GPU had in use, and the measurements of a step's run, or of its sweep's points."""
+    gpu = samples(results / f"{name}.smi.csv")
+    runs = sorted((results / "runs" / name).glob("*/*/*/events.jsonl"))
     return {
         "most_used_mib": max(sample.used_mib for sample in gpu),
-        "measurements": {event["name"]: measurement(event, details[event["name"]], gpu) for event in done},
+        "measurements": {key: value for run in runs for key, value in measurements(run, gpu)},
     }
 
 
 def main() -> None:
     results = Path(sys.argv[1])
     names = sorted(file.name.removesuffix(".smi.csv") for file in results.glob("*.smi.csv"))
-    folders = {name: next(results.glob(f"runs/{name}/*/*/*/events.jsonl")).parent for name in names}
-    found = {name: run(folders[name], samples(results / f"{name}.smi.csv")) for name in names}
+    found = {name: step(results, name) for name in names}
     print(re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", json.dumps(found, indent=1)))
 
 
