@@ -35,6 +35,16 @@ def test_a_sitting_refuses_a_step_that_it_does_not_know(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (2, "no step graph; usage: session.sh BUDGET_S STEP…\n")
 
 
+def test_a_sitting_wants_gpus(tmp_path: Path) -> None:
+    env = {"PATH": "/nowhere", "WORK": str(tmp_path)}
+    argv = ["/bin/bash", GPU / "session.sh", "60", "graphs"]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, timeout=10, check=False)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        2,
+        "no nvidia-smi here: session.sh measures on a GPU host",
+    )
+
+
 def test_the_model_s_folder_has_the_configuration_that_was_measured(tmp_path: Path) -> None:
     tokenizer, out = tmp_path / "tokenizer", tmp_path / "model"
     tokenizer.mkdir()

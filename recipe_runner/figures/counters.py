@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 from recipe_runner.client import AnswerError, Client
@@ -16,12 +16,13 @@ NAMES: Final = {
     "vllm:prefix_cache_queries": "prefix_queries",
     "vllm:prefix_cache_hits": "prefix_hits",
     "vllm:num_preemptions": "preemptions",
+    "vllm:num_requests_running": "running",
 }
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Totals since the server's start, or what was added to them; of all engines together."""
+    """Totals since the server's start, or what was added to them; of all engines together. `running` are requests now."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -29,6 +30,7 @@ class Counters:
     prefix_queries: int = 0
     prefix_hits: int = 0
     preemptions: int = 0
+    running: int = field(default=0, compare=False)
 
     @classmethod
     def read(cls, text: str) -> Self | None:
@@ -43,7 +45,8 @@ class Counters:
         totals: dict[str, float] = {}
         for family in text_string_to_metric_families(text):
             if name := NAMES.get(family.name.removesuffix("_total")):
-                totals[name] = sum(sample.value for sample in family.samples if sample.name.endswith("_total"))
+                counted = family.name if family.type == "gauge" else f"{family.name}_total"
+                totals[name] = sum(sample.value for sample in family.samples if sample.name == counted)
         return cls(**{name: int(value) for name, value in totals.items()}) if "requests" in totals else None
 
     @classmethod
@@ -53,6 +56,14 @@ class Counters:
             return cls.read(client.metrics())
         except (AnswerError, ValueError, OverflowError):
             return None
+
+    @classmethod
+    def settled(cls, client: Client) -> Self | None:
+        """The same once nothing runs; the server may count a request a moment after its answer."""
+        deadline = time.monotonic() + LATE_S
+        while (now := cls.of(client)) and now.running and time.monotonic() < deadline:
+            time.sleep(LOOK_S)
+        return now
 
     @classmethod
     def since(cls, before: "Counters | None", client: Client, requests: int) -> "Counters | None":
@@ -73,7 +84,7 @@ class Counters:
         return self.prefix_hits / self.prefix_queries if self.prefix_queries else 0.0
 
     def as_dict(self) -> dict[str, Any]:
-        shown = {name: getattr(self, name) for name in self._names() if not name.startswith("prefix")}
+        shown = {name: getattr(self, name) for name in self._names() if not name.startswith(("prefix", "running"))}
         return {**shown, "prefix_hit_share": round(self.prefix_hit_share, 4)}
 
     @classmethod

@@ -83,7 +83,7 @@ class Items:
         """Measure once, with an eye on what the server counts (`first`: the first time) and how busy the client is."""
         self._load, self._seeds.given = ClientLoad(), None
         bench = Bench(record.plan.target, client, record.folder, self._command, last_line, self._seeds.fresh)
-        before = Counters.of(client)
+        before = Counters.settled(client)
 
         def work() -> Outcome:
             benchmark.unmeasured(), benchmark.shared_prefix()  # a bug in them is this benchmark's, too

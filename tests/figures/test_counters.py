@@ -69,6 +69,24 @@ def test_the_last_request_may_be_counted_late(monkeypatch: pytest.MonkeyPatch) -
         assert Counters.since(Counters(requests=1), client, 50) == Counters(50, 13056, 3264, 1000, 390, 2)
 
 
+def test_what_still_runs_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = iter((PAGE, PAGE.replace('name="m"} 7.0', 'name="m"} 0.0').replace("48.0", "55.0")))
+    with Client("http://127.0.0.1:1", "m", 1) as client:
+        monkeypatch.setattr(client, "metrics", lambda: next(pages))
+        settled = Counters.settled(client)
+    assert settled is not None
+    assert (settled.requests, settled.running) == (58, 0)
+
+
+def test_what_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counters, "LATE_S", 0.1)
+    with Client("http://127.0.0.1:1", "m", 1) as client:
+        monkeypatch.setattr(client, "metrics", lambda: PAGE)
+        settled = Counters.settled(client)
+    assert settled is not None
+    assert settled.running == 7
+
+
 def test_one_that_is_never_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counters, "LATE_S", 0.1)
     with Client("http://127.0.0.1:1", "m", 1) as client:

@@ -182,5 +182,6 @@ def test_what_nvml_said_on_a_real_host_is_its_profile(file: Path, nvml: Nvml) ->
     )
     here = ask_host()
     assert match(here, facts()) == file.stem
-    assert here.gpus[0].memory_gib == pytest.approx(said["torch"]["gib"])
+    if "torch" in said:
+        assert here.gpus[0].memory_gib == pytest.approx(said["torch"]["gib"])
     assert here.gpus[0].memory_gib == pytest.approx(facts()[file.stem]["memory_gib"], rel=0.001)

@@ -9,6 +9,10 @@ set -u
 usage='usage: session.sh BUDGET_S STEP…'
 budget=${1:?$usage} here=$(cd "$(dirname "$0")" && pwd)
 shift
+for step in "$@"; do
+  [[ " unpack doctor eager graphs bare dp ctrlc plain pair " == *" $step "* ]] || { echo "no step $step; $usage" >&2; exit 2; }
+done
+command -v nvidia-smi > /dev/null || { echo 'no nvidia-smi here: session.sh measures on a GPU host' >&2; exit 2; }
 WORK=${WORK:-/tmp/sitting} URL=http://127.0.0.1:8000
 results=$WORK/results model=$WORK/internvl3-8b
 mkdir -p "$results" "$WORK/done" "$WORK/cwd"
@@ -106,7 +110,6 @@ ctrlc() {   # while it loads
 
 say "budget $budget s, $gpus GPUs: $*"
 for step in "$@"; do
-  [[ " unpack doctor eager graphs bare dp ctrlc plain pair " == *" $step "* ]] || { echo "no step $step; $usage" >&2; exit 2; }
   [ -e "$WORK/done/$step" ] && continue
   started=$SECONDS how='NOT FINISHED'
   (trap '[ -z "${watcher-}" ] || kill "$watcher"' EXIT; cd "$WORK/cwd" && "$step") > "$results/$step.out" 2>&1 \
