@@ -40,6 +40,8 @@ PARTS: Final[Mapping[str, Mapping[str, Callable[[], Iterable[str]]]]] = {  # of 
     },
 }
 PART: Final = re.compile(r"(?<=<!-- generated: )(?P<name>[^\n]+) -->\n.*?(?=<!-- end of what is generated -->)", re.S)
+UNNAMED: Final = 'class="md-search" data-md-component="search" role="dialog"'
+SESSION: Final = re.compile(r"<code>(?P<shown>\$ .*?)</code>", re.S)
 OURS: Final = ("*.md", f"*{DATA}")  # all of docs/recipes/ is generated
 
 
@@ -86,12 +88,21 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str: 
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 — mkdocs's signature
-    """As a mkdocs hook: give a page its data, so that its script asks for nothing, and works from a file, too."""
+    """As a mkdocs hook: what is copied of a session is what was typed in it; and a page gets the data for its script.
+
+    With the data in the page, the script asks for nothing, and works from a file, too.
+    """
+    html = SESSION.sub(lambda found: f'<code data-copy="{_typed(found["shown"])}">{found["shown"]}</code>', html)
     data = Path(page.file.abs_src_path).with_suffix(DATA)
     if not data.is_file():
         return html
     text = data.read_text(encoding="utf-8").replace("<", "\\u003c")
     return f'{html}<script type="application/json" id="rr-data">{text}</script>'
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:  # noqa: ARG001
+    """As a mkdocs hook: the theme's search dialog has no name for those who do not see it."""
+    return output.replace(UNNAMED, f'{UNNAMED} aria-label="Search"')
 
 
 def stale() -> dict[Path, str | None]:
@@ -145,6 +156,12 @@ def _nobodys_machine() -> Iterator[None]:
                 del os.environ[variable]
             else:
                 os.environ[variable] = before
+
+
+def _typed(shown: str) -> str:
+    """The commands of a session, without prompts and output; for an attribute of HTML."""
+    lines = (line.removeprefix("$ ") for line in shown.splitlines() if line.startswith("$ "))
+    return "\n".join(lines).replace('"', "&quot;")
 
 
 def _recipes() -> dict[str, Path]:

@@ -77,10 +77,10 @@ def _filter(rows: list[dict[str, Any]]) -> Iterator[str]:
     profiles = [one.profile for one in offers(rows[0]["recipe"])]
     most = [size for size in SIZES_GIB if size < max(row["gib"] for row in rows)]
     yield '<form class="rr-form rr-filter" hidden>'
-    yield "<fieldset><legend>Show recipes</legend>"
-    yield from select("hardware", "that fit on", {"": "any hardware"} | {name: name for name in profiles})
-    yield from select("task", "for", {"": "any task"} | {key: word for key, word in TASKS.items() if key in there})
-    yield from select("gib", "with weights of", {"": "any size"} | {str(size): f"at most {size} GiB" for size in most})
+    yield "<fieldset><legend>Show</legend>"
+    yield from select("hardware", "Fits on", {"": "any hardware"} | {name: name for name in profiles})
+    yield from select("task", "Task", {"": "any task"} | {key: word for key, word in TASKS.items() if key in there})
+    yield from select("gib", "Weights", {"": "any size"} | {str(size): f"at most {size} GiB" for size in most})
     yield "</fieldset>"
     yield '<p class="rr-told" role="status"></p>'
     yield "</form>"

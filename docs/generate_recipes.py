@@ -108,10 +108,11 @@ def _profiles(recipe: str, found: tuple[Offers, ...]) -> Iterator[str]:
     """Every profile with what to type there, and the servers that this launches."""
     yield "## On each hardware profile\n"
     yield "As the recipe says; where that does not fit, with the TP and DP that do.\n"
-    yield f"| `recipe-run recipe={recipe} …` | TP | DP | weights | KV cache |\n| --- | ---: | ---: | ---: | ---: |"
+    yield f"| `recipe-run recipe={recipe} …` | TP | DP | weights | KV cache, tokens |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
     for one in (one for one in found if one.fits):
         words = one.first.words.partition(f"recipe={recipe} ")[2]
-        yield f"| `{words}` | {' | '.join((*map(str, one.start), *one.first.parts))} |"
+        yield f"| `{words}` | {' | '.join((*map(str, one.start), *one.first.parts))} |".replace(" tokens |", " |")
     yield "\nWeights and KV cache are those of each device.\n"
     yield from (f"- `{one.profile}`: {tag(one.first.told)}" for one in found if not one.fits)
     yield '\n<details markdown="1">\n<summary>The servers that these launch</summary>\n'

@@ -46,7 +46,7 @@ def hardware() -> Iterator[str]:
     yield "# Hardware profiles\n"
     yield "Memory is what torch sees of one device, in GiB. The source of each figure stands beside it, in"
     yield "`conf/hardware/NAME.yaml`. `auto`, the default, takes the profile that this host is; `host` takes what NVML"
-    yield "says of it.\n"
+    yield "says of it. [Add one](../how-to/add-a-hardware-profile.md) of your own.\n"
     yield "| profile | devices | memory | compute capability | interconnect |\n| --- | --- | ---: | --- | --- |"
     for name in profiles():
         facts = profile_facts(name, Space())

@@ -72,7 +72,7 @@ def slug(heading: str) -> str:
 
 def select(name: str, label: str, options: dict[str, str], chosen: str = "") -> Iterator[str]:
     """A labelled list of choices, in HTML."""
-    yield f"<label><span>{tag(label)}</span> <select name={json.dumps(name)}>"
+    yield f'<div><label for="rr-{name}">{tag(label)}</label> <select id="rr-{name}" name="{name}">'
     for value, told in options.items():
         yield f'<option value="{tag(value)}"{" selected" * (value == chosen)}>{tag(told)}</option>'
-    yield "</select></label>"
+    yield "</select></div>"
