@@ -1,58 +1,48 @@
 """Writes the pages that follow from the recipes and the code: `python docs/generate.py`, after changing either.
 
 `--check` writes nothing: it names the pages that are stale and exits 1. mkdocs loads this file as a hook, too, and
-then it adds the recipes' pages to the navigation.
+then it adds the recipes' pages to the navigation, and to each of them the plans that its picker shows.
 """
 
 import argparse
 import contextlib
-import itertools
 import os
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from generate_evidence import recorded, sites
-from generate_reference import HOSTS_OWN, cell, code, diagnosis, hardware, plugins, profiles
-from pydantic import BaseModel
+import generate_cli as cli
+import generate_configuration as configuration
+from generate_documents import documents
+from generate_evidence import sites
+from generate_index import index, index_rows
+from generate_offers import document as plans
+from generate_recipes import recipe
+from generate_reference import diagnosis, hardware, plugins
+from generate_text import ROOT, page
 
-from recipe_runner import prepare
 from recipe_runner.authoring.schema import document
 from recipe_runner.composition import library
-from recipe_runner.composition.schema import Request
-from recipe_runner.errors import RecipeError
-from recipe_runner.plan import Command, Plan
+from recipe_runner.evidence.reported import Reported
 from recipe_runner.serialize import to_json
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 DOCS: Final = ROOT / "docs"
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What a recipe comes to on one hardware profile: the plan, or the words that refuse it."""
-
-    profile: str
-    plan: Plan | None
-    refusal: str = ""
-
-    def server(self) -> str:
-        """The server's command as it is typed wherever vLLM is installed."""
-        assert self.plan is not None
-        (command,) = self.plan.commands
-        located = self.plan.facts.located.server
-        return _portable(replace(command, argv=("vllm", "serve", *command.argv[len(located) :])).shell())
-
-    def notes(self) -> tuple[str, ...]:
-        """What the plan remarks; not what it remarks about this machine."""
-        assert self.plan is not None
-        ours = {f"{fault.what}; {fault.do}" for fault in self.plan.facts.located.faults}
-        told = (note for note in self.plan.warnings if note not in ours)
-        return tuple(note for note in told if not note.startswith("flags not checked"))
+DATA: Final = ".plans.json"  # beside a recipe's page: what its picker shows
+BARE: Final = {"index.md": ["navigation", "toc"], "recipes/index.md": ["toc"]}  # what is hidden beside them
+PARTS: Final[Mapping[str, Mapping[str, Callable[[], Iterable[str]]]]] = {  # of pages that are written by hand
+    "cli.md": {"verbs": cli.verbs, "options": cli.options, "exit codes": cli.exit_codes},
+    "configuration.md": {
+        **{"choices": configuration.choices, "settings": configuration.settings, "hardware": configuration.hardware},
+        **{"sections": configuration.sections, "flags": configuration.flags},
+    },
+}
+PART: Final = re.compile(r"(?<=<!-- generated: )(?P<name>[^\n]+) -->\n.*?(?=<!-- end of what is generated -->)", re.S)
+UNNAMED: Final = 'class="md-search" data-md-component="search" role="dialog"'
+SESSION: Final = re.compile(r"<code>(?P<shown>\$ .*?)</code>", re.S)
+OURS: Final = ("*.md", f"*{DATA}")  # all of docs/recipes/ is generated
 
 
 def main() -> int:
@@ -90,25 +80,66 @@ def on_files(files: Any, config: Any) -> Any:
     return files
 
 
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001
+    """As a mkdocs hook: leave the room of what a page has no use for to the page."""
+    if page.file.src_uri in BARE:
+        page.meta["hide"] = BARE[page.file.src_uri]
+    return markdown
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:  # noqa: ARG001 — mkdocs's signature
+    """As a mkdocs hook: what is copied of a session is what was typed in it; and a page gets the data for its script.
+
+    With the data in the page, the script asks for nothing, and works from a file, too.
+    """
+    html = SESSION.sub(lambda found: f'<code data-copy="{_typed(found["shown"])}">{found["shown"]}</code>', html)
+    data = Path(page.file.abs_src_path).with_suffix(DATA)
+    if not data.is_file():
+        return html
+    text = data.read_text(encoding="utf-8").replace("<", "\\u003c")
+    return f'{html}<script type="application/json" id="rr-data">{text}</script>'
+
+
+def on_post_page(output: str, page: Any, config: Any) -> str:  # noqa: ARG001
+    """As a mkdocs hook: the theme's search dialog has no name for those who do not see it."""
+    return output.replace(UNNAMED, f'{UNNAMED} aria-label="Search"')
+
+
 def stale() -> dict[Path, str | None]:
     """Pages that are not as they should be, with the text that they should have: None for one too many."""
     wanted = pages()
     found: dict[Path, str | None] = {
         path: text for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
     }
-    return found | {path: None for path in (DOCS / "recipes").glob("*.md") if path not in wanted}
+    there = (path for pattern in OURS for path in (DOCS / "recipes").glob(pattern))
+    return found | {path: None for path in there if path not in wanted}
 
 
 def pages() -> dict[Path, str]:
     """Every generated page."""
     with _nobodys_machine():
-        made = {DOCS / "recipes" / f"{name}.md": _text(_recipe(name, file)) for name, file in _recipes().items()}
-        made[DOCS / "recipes" / "index.md"] = _text(_index())
-        made[DOCS / "reference" / "plugins.md"] = _text(plugins())
-        made[DOCS / "reference" / "hardware.md"] = _text(hardware())
-        made[DOCS / "reference" / "diagnosis.md"] = _text(diagnosis())
-        made[DOCS / "reference" / "recipe.schema.json"] = to_json(document("recipe-runner"), indent=2) + "\n"
+        names, recipes, reference = _recipes(), DOCS / "recipes", DOCS / "reference"
+        made = {recipes / f"{name}.md": page(recipe(name, file)) for name, file in names.items()}
+        made |= {recipes / f"{name}{DATA}": plans(name) for name in names}
+        made[recipes / "index.md"] = page(index(list(names)))
+        made[recipes / f"index{DATA}"] = to_json(index_rows(list(names)), indent=1) + "\n"
+        made |= {reference / name: _filled(reference / name, parts) for name, parts in PARTS.items()}
+        made[reference / "documents.md"] = page(documents())
+        made[reference / "report.schema.json"] = to_json(Reported.model_json_schema(), indent=2) + "\n"
+        made[reference / "plugins.md"] = page(plugins())
+        made[reference / "hardware.md"] = page(hardware())
+        made[reference / "diagnosis.md"] = page(diagnosis())
+        made[reference / "recipe.schema.json"] = to_json(document("recipe-runner"), indent=2) + "\n"
     return made
+
+
+def _filled(path: Path, parts: Mapping[str, Callable[[], Iterable[str]]]) -> str:
+    """A page that is written by hand, with those of its parts anew that follow from the code."""
+    text = path.read_text(encoding="utf-8")
+    assert sorted(found["name"] for found in PART.finditer(text)) == sorted(parts), (
+        f"{path}: its parts are not all there"
+    )
+    return PART.sub(lambda found: f"{found['name']} -->\n\n{page(parts[found['name']]())}\n", text)
 
 
 @contextlib.contextmanager
@@ -127,124 +158,14 @@ def _nobodys_machine() -> Iterator[None]:
                 os.environ[variable] = before
 
 
+def _typed(shown: str) -> str:
+    """The commands of a session, without prompts and output; for an attribute of HTML."""
+    lines = (line.removeprefix("$ ") for line in shown.splitlines() if line.startswith("$ "))
+    return "\n".join(lines).replace('"', "&quot;")
+
+
 def _recipes() -> dict[str, Path]:
     return dict(sorted(library.names([ROOT / "recipes"]).items()))
-
-
-def _index() -> Iterator[str]:
-    yield "<!-- Generated by docs/generate.py from recipes/; do not edit. -->\n"
-    yield "# Recipes\n"
-    yield "Each page shows the exact command for every hardware profile, or why there is none.\n"
-    yield "| recipe | what it is |\n| --- | --- |"
-    for name in _recipes():
-        yield f"| [{name}]({name}.md) | {cell(_request(name).summary)} |"
-
-
-def _recipe(name: str, file: Path) -> Iterator[str]:
-    request = _request(name)
-    offers = [_offer(name, profile) for profile in profiles()]
-    yield f"<!-- Generated by docs/generate.py from recipes/{file.name}; do not edit. -->\n"
-    yield f"# {name}\n"
-    yield f"{request.summary}.\n"
-    yield f"Model: `{request.model.id}`" + (
-        f", weights in `{_portable(request.model.path)}`.\n"
-        if request.model.path
-        else f" ([weights](https://huggingface.co/{request.model.id})).\n"
-    )
-    yield from _checks(request)
-    yield from _benchmarks(next((offer.plan for offer in offers if offer.plan), None))
-    yield from _expected(request)
-    yield from recorded(file)
-    yield from _hardware(name, offers)
-    yield f"## The recipe\n\n`recipes/{file.name}`:\n"
-    yield f"```yaml\n{file.read_text(encoding='utf-8').strip()}\n```"
-
-
-def _request(recipe: str) -> Request:
-    """The recipe itself, without what a profile adds."""
-    return prepare.requested([f"recipe={recipe}", f"hardware={HOSTS_OWN}", "engine=vllm"], [])[1]
-
-
-def _offer(recipe: str, profile: str) -> Offer:
-    try:
-        (plan,) = prepare.plans([f"recipe={recipe}", f"hardware={profile}"], [], sweep=False, launching=False)
-    except RecipeError as exc:
-        return Offer(profile, None, "; ".join(f"{fault.what}; {fault.do}" for fault in exc.faults))
-    return Offer(profile, plan)
-
-
-def _checks(request: Request) -> Iterator[str]:
-    if not request.checks:
-        return
-    yield "## Checks\n\n| name | uses | asks | expects |\n| --- | --- | --- | --- |"
-    for name, check in request.checks.items():
-        prompt = getattr(check, "prompt", None)
-        expect = getattr(check, "expect", None)
-        stated = expect.model_dump(exclude_defaults=True).items() if isinstance(expect, BaseModel) else ()
-        expects = "; ".join(f"{key} {code(value)}" for key, value in stated)
-        yield f"| {name} | {_uses(check.uses)} | {'' if prompt is None else code(prompt)} | {expects} |"
-    yield ""
-
-
-def _benchmarks(plan: Plan | None) -> Iterator[str]:
-    if plan is None or not plan.benchmarks:
-        return
-    yield "## Benchmarks\n"
-    for name, benchmark in plan.benchmarks.items():
-        yield f"**{name}** ({_uses(benchmark.uses)})\n"
-        argv = benchmark.argv(replace(plan.target, client=None))
-        if argv:
-            yield f"```bash\n{_portable(Command(name, argv, {}).shell())}\n```\n"
-
-
-def _expected(request: Request) -> Iterator[str]:
-    for name, expected in request.expected.items():
-        yield f"## Reported for {name}\n"
-        more = [f"vLLM {expected.vllm}" if expected.vllm else None, expected.date, expected.kind]
-        where = ", ".join(filter(None, (expected.hardware, *more)))
-        yield f"On {where}; source: [{expected.source.rpartition('/')[2]}]({expected.source}).\n"
-        if expected.note:
-            yield f"{expected.note}\n"
-        yield "| metric | value | unit | gate |\n| --- | ---: | --- | --- |"
-        for key, figure in expected.metrics.items():
-            unit = figure.unit + (" per GPU" if figure.per == "gpu" else "")
-            gate = f"within {figure.tolerance:g} %" if figure.gate else "no"
-            yield f"| {key} | {_number(figure.value)} | {unit} | {gate} |"
-        yield ""
-
-
-def _number(value: float) -> str:
-    return f"{int(value) if value.is_integer() else value:,}"
-
-
-def _hardware(recipe: str, offers: list[Offer]) -> Iterator[str]:
-    yield "## On each hardware profile\n"
-    able = sorted((offer for offer in offers if offer.plan), key=lambda offer: (offer.server(), offer.notes()))
-    for (command, notes), group in itertools.groupby(able, key=lambda offer: (offer.server(), offer.notes())):
-        names = [offer.profile for offer in group]
-        yield f"### {', '.join(names)}\n"
-        yield from (f"Note: {note}.\n" for note in notes)
-        typed = "\n".join(f"$ recipe-run recipe={recipe} hardware={name}" for name in names)
-        yield f"```console\n{typed}\n```\n\nlaunches\n\n```bash\n{command}\n```\n"
-    refused = [offer for offer in offers if not offer.plan]
-    if refused:
-        yield "### Refused\n\n| hardware | why |\n| --- | --- |"
-        yield from (f"| {offer.profile} | {cell(offer.refusal)} |" for offer in refused)
-        yield ""
-
-
-def _uses(uses: str) -> str:
-    """A link to the class's section, if it is one of ours."""
-    return f"`{uses}`" if ":" in uses else f"[{uses}](../reference/plugins.md#{uses})"
-
-
-def _portable(text: str) -> str:
-    """The same with paths of this checkout relative to it."""
-    return text.replace(f"{ROOT}/", "")
-
-
-def _text(lines: Iterable[str]) -> str:
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""The reference pages that follow from the code: hardware profiles, and the fields of checks, benchmarks, engines."""
+"""Reference pages that follow from the code: profiles, known failures, the fields of checks, benchmarks, engines."""
 
 import builtins
-import html
-import json
-import re
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import NoneType
 from typing import Any, Final, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel
+from generate_text import cell, code, spaced
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from recipe_runner import registry
+from recipe_runner.api import _asset
 from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import read
 from recipe_runner.host.hardware import profile_facts
@@ -22,7 +22,7 @@ from recipe_runner.paths import shipped
 
 HOSTS_OWN: Final = "host"  # the profile that differs from host to host
 LIMITS: Final = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "min_length": "length ≥"}
-TYPES: Final = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+TYPES: Final = {str: "text", int: "whole number", float: "number", bool: "true or false", Any: "any", Path: "path"}
 KINDS: Final = {
     "checks": "A check asks the server something and judges the answer. It stands under `validation:` in a recipe.",
     "benchmarks": "A benchmark measures the server. It stands under `benchmark:` in a recipe.",
@@ -46,7 +46,7 @@ def hardware() -> Iterator[str]:
     yield "# Hardware profiles\n"
     yield "Memory is what torch sees of one device, in GiB. The source of each figure stands beside it, in"
     yield "`conf/hardware/NAME.yaml`. `auto`, the default, takes the profile that this host is; `host` takes what NVML"
-    yield "says of it.\n"
+    yield "says of it. [Add one](../how-to/add-a-hardware-profile.md) of your own.\n"
     yield "| profile | devices | memory | compute capability | interconnect |\n| --- | --- | ---: | --- | --- |"
     for name in profiles():
         facts = profile_facts(name, Space())
@@ -98,47 +98,40 @@ def _fields(cls: type[BaseModel], nested: dict[str, type[BaseModel]]) -> Iterato
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             nested[field.annotation.__name__] = field.annotation
         default = "required" if field.is_required() else "" if field.default is None else code(field.default)
-        yield f"| `{name}` | {_type(field)} | {default} |"
+        yield f"| `{name}` | {typed(field, {})} | {default} |"
     yield ""
 
 
-def _type(field: FieldInfo) -> str:
-    """A field's type as a person says it, with its limits."""
-    if any(isinstance(item, AfterValidator) for item in field.metadata):
+def typed(field: FieldInfo, links: Mapping[type, str], *, null: bool = False) -> str:
+    """A field's type as a person says it, with its limits; `links` by class, `null` where that is to be told."""
+    if any(getattr(item, "func", None) is _asset for item in field.metadata):
         return "file, relative to the one that names it"
     limits = [
         f"{sign} {getattr(item, key)}" for item in field.metadata for key, sign in LIMITS.items() if hasattr(item, key)
     ]
-    return ", ".join((_named(field.annotation), *map(cell, limits)))
+    told = ", ".join((_named(field.annotation, links), *map(cell, limits)))
+    return f"{told} or null" if null and NoneType in get_args(field.annotation) else told
 
 
-def _named(annotation: Any) -> str:
+def _named(annotation: Any, links: Mapping[type, str]) -> str:
     arms = [arm for arm in get_args(annotation) if arm is not NoneType]
     match get_origin(annotation):
         case types.UnionType | typing.Union:
-            return " or ".join(map(_named, arms))
+            return " or ".join(_named(arm, links) for arm in arms)
+        case typing.Annotated:
+            return _named(arms[0], links)
         case typing.Literal:
             return " or ".join(map(code, arms))
         case builtins.list:
-            return f"list of {_named(arms[0])}"
+            return "list" if arms[0] is Any else f"list of {_named(arms[0], links)}"
         case builtins.dict:
-            return "mapping"
+            inner = isinstance(arms[1], type) and issubclass(arms[1], BaseModel)
+            return f"mapping, each {_named(arms[1], links)}" if inner else "mapping"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"[{annotation.__name__.lower()}](#{annotation.__name__.lower()})"
+        return f"[{spaced(annotation.__name__)}]({links.get(annotation, f'#{annotation.__name__.lower()}')})"
     return TYPES.get(annotation, str(annotation))
 
 
 def _doc(cls: type[BaseModel]) -> str:
     """A class's docstring as Markdown."""
     return "\n".join(line.strip() for line in (cls.__doc__ or "").strip().splitlines())
-
-
-def code(value: object) -> str:
-    """A value as code in a table's cell: one line, nothing that Markdown could read."""
-    shown = value.replace("\n", "\\n") if isinstance(value, str) else json.dumps(value, default=BaseModel.model_dump)
-    return f"<code>{cell(shown)}</code>" if re.search(r"[|`<>&\\]", shown) else f"`{shown}`"
-
-
-def cell(text: str) -> str:
-    """Text that Markdown leaves alone inside a table."""
-    return re.sub(r"[|*_`\[\]\\~]", lambda found: f"&#{ord(found[0])};", html.escape(text, quote=False))

@@ -30,21 +30,32 @@ class Point(BaseModel):
     """One point: its run folder in that of the sweep, what is its own, and what it came to; None until it has ended."""
 
     number: int
+    """Its number, from 0."""
     folder: str
+    """Its run folder, in the sweep's."""
     overrides: dict[str, Any]
+    """What is its own, by dotted key."""
     verdict: RunVerdict | None = None
+    """What it came to."""
 
 
 class Document(BaseModel):
     """The document `sweep.json`."""
 
     format: Literal[1] = FORMAT
+    """The format of this document."""
     words: list[str]
+    """What was typed."""
     config_dirs: list[Path]
+    """The folders that were added."""
     trust: bool
+    """Whether `--trust` was typed."""
     started: str
+    """When, in UTC."""
     axes: dict[str, list[Any]]
+    """Each swept key with its values."""
     points: list[Point]
+    """The points, in order."""
 
 
 class Sweep(Folder):

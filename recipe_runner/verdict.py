@@ -1,6 +1,6 @@
 """From the verdicts of items to the verdict of a run, and from those to an exit code."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
 RunVerdict = Literal["passed", "failed", "inconclusive", "error", "interrupted"]
@@ -13,6 +13,16 @@ INCONCLUSIVE: Final = 4
 BUG: Final = 70
 INTERRUPTED: Final = 130
 WORST_FIRST: Final = (INTERRUPTED, BUG, BAD_INPUT, SERVER, FAILED, INCONCLUSIVE, OK)
+MEANINGS: Final[Mapping[int, str]] = {
+    OK: "passed",
+    FAILED: "a check failed, a threshold was missed, or a benchmark did not measure what was asked for",
+    BAD_INPUT: "bad input: unknown names, wrong types, what does not fit, a missing command, a busy port; "
+    "no run folder is written",
+    SERVER: "the server did not get ready, or died",
+    INCONCLUSIVE: "inconclusive, or nothing was judged",
+    INTERRUPTED: "interrupted by Ctrl-C, SIGTERM or SIGHUP",
+    BUG: "a bug in recipe-run or in a plugin",
+}
 
 
 def overall(items: Iterable[str], *, interrupted: bool = False, broken: bool = False) -> RunVerdict:

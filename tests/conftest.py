@@ -4,8 +4,9 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -133,3 +134,20 @@ def recipe(write: Callable[[str, str], Path]) -> Callable[..., Path]:
         return write(f"recipes/{name}.yaml", text if given else f"{text.rstrip()}\nmodel: {{id: a/model}}\n")
 
     return recipe
+
+
+@pytest.fixture(scope="session")
+def generate() -> Iterator[ModuleType]:
+    """docs/generate.py, which writes pages, with the modules beside it; they plan once for all tests."""
+    docs = Path(__file__).parents[1] / "docs"
+    sys.path.insert(0, str(docs))
+    spec = importlib.util.spec_from_file_location("generate", docs / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["generate"] = module  # where dataclasses look for it
+    spec.loader.exec_module(module)
+    yield module
+    sys.path.remove(str(docs))
+    for name in [name for name in sys.modules if name.partition("_")[0] == "generate"]:
+        del sys.modules[name]

@@ -17,6 +17,8 @@ import psutil
 
 from recipe_runner import runner
 from recipe_runner.cli import main
+from recipe_runner.evidence.planned import Planned
+from recipe_runner.evidence.reported import Reported
 from recipe_runner.serving import server
 
 DATA = Path(__file__).parent / "data"
@@ -72,11 +74,13 @@ class Folder:
     @property
     def plan(self) -> dict[str, Any]:
         plan: dict[str, Any] = json.loads((self.run / "plan.json").read_text())
+        Planned.model_validate(plan)
         return plan
 
     @property
     def report(self) -> dict[str, Any]:
         report: dict[str, Any] = json.loads((self.run / "report.json").read_text())
+        Reported.model_validate(report)
         return report
 
     @property

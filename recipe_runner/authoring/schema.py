@@ -13,6 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from recipe_runner import registry
 from recipe_runner.api import Plugin
+from recipe_runner.authoring import about
 from recipe_runner.composition.reading import ELSEWHERE
 from recipe_runner.composition.schema import Address, Expected, Figure, Model, ModelFacts, Parallelism, Rule
 from recipe_runner.composition.space import Space
@@ -23,19 +24,6 @@ REF: Final = "#/$defs/{model}"
 SECTIONS: Final[tuple[type[BaseModel], ...]] = (Model, Parallelism, Address, Expected, Rule)
 BLOCKS: Final = {"validation": "checks", "benchmark": "benchmarks"}
 Schema = dict[str, Any]
-ABOUT: Final = {
-    "summary": "What the recipe is for, in a line.",
-    "defaults": "Recipes to inherit from, and presets; `_self_` is this one.",
-    "model": "Which model, and what is known of it.",
-    "parallelism": "How the model is spread over devices.",
-    "serve": "Flags of `vllm serve`, with underscores.",
-    "env": "Variables of the server's environment.",
-    "validation": "Checks by name: what the server must answer.",
-    "benchmark": "Benchmarks by name: what is measured.",
-    "expected": "What somebody reported, by benchmark; a gate if it must be reached.",
-    "diagnosis": "What a line of a failed server's log means, by name.",
-    "profiles": "What differs by hardware, by the profile's name.",
-}
 
 
 class _Untitled(GenerateJsonSchema):
@@ -52,7 +40,8 @@ def document(distribution: str | None = None) -> Schema:
     refs, made = models_json_schema(
         [(cls, "validation") for cls in dict.fromkeys(classes)], ref_template=REF, schema_generator=_Untitled
     )
-    defs = {name: _layer(found) for name, found in made["$defs"].items()}
+    told = {cls.__name__: words for cls, words in about.FIELDS.items()}
+    defs = {name: _layer(found, told.get(name, {})) for name, found in made["$defs"].items()}
     for kind, found in plugins.items():
         for uses, cls in found.items():
             own = defs[_name(refs[cls, "validation"])]
@@ -96,7 +85,7 @@ def _sections(plugins: Mapping[str, Mapping[str, type[Plugin]]]) -> Schema:
         "diagnosis": _by_name(_nullable(_ref("Rule"))),
         "profiles": {**_by_name({"$ref": "#/$defs/profile"}), "properties": hardware},
     }
-    return {name: {**part, "description": ABOUT[name]} for name, part in sections.items()}
+    return {name: {**part, "description": about.SECTIONS[name]} for name, part in sections.items()}
 
 
 def _serve() -> Schema:
@@ -154,14 +143,17 @@ def _defaults() -> Schema:
         for group in BLOCKS
     ]
     names = {"type": "string", "pattern": r"^\w[\w.+-]*$"}
-    return {"type": "array", "items": {"anyOf": [names, *presets]}, "description": ABOUT["defaults"]}
+    return {"type": "array", "items": {"anyOf": [names, *presets]}, "description": about.SECTIONS["defaults"]}
 
 
-def _layer(schema: Schema) -> Schema:
-    """The same where any key may be missing, or be taken away."""
+def _layer(schema: Schema, told: Mapping[str, str]) -> Schema:
+    """The same where any key may be missing, or be taken away; with what is told of each."""
     found = {key: value for key, value in schema.items() if key not in ("required", "title")}
     if properties := schema.get("properties"):
-        found["properties"] = {name: _nullable(part) for name, part in properties.items()}
+        found["properties"] = {
+            name: {**_nullable(part), **({"description": told[name]} if name in told else {})}
+            for name, part in properties.items()
+        }
     return found
 
 

@@ -22,7 +22,7 @@ NAMES: Final = {
 
 @dataclass(frozen=True)
 class Counters:
-    """Totals since the server's start, or what was added to them; of all engines together. `running` are requests now."""
+    """Totals since the server's start, or what was added to them; of all engines together. `running` are those now."""
 
     requests: int = 0
     prompt_tokens: int = 0

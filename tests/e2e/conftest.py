@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
+from recipe_runner.evidence.reported import Reported
 from recipe_runner.host import environments
 from recipe_runner.process import port_free
 
@@ -75,6 +76,7 @@ class Started:
     @property
     def report(self) -> dict[str, Any]:
         report: dict[str, Any] = json.loads((self.run_folder / "report.json").read_text())
+        Reported.model_validate(report)
         return report
 
 

@@ -1,17 +1,15 @@
 """report.html in Chromium: on a desk and on a phone, by day and by night, and for those who do not see it."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from recipe_runner.reports.html import Html
+from tests.browser import LOOKS, fits, launched, unfold, violations
 from tests.reports.documents import HOSTILE, LONG, RUN, SWEEP, hostile
 
-CHROMIUM = "/usr/bin/chromium"
 WRITER = Html(uses="html")
 
 pytestmark = pytest.mark.browser
@@ -19,16 +17,11 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if shutil.which(CHROMIUM) is None:
-        pytest.fail(f"there is no {CHROMIUM}; tools/browser.sh installs it, or says what to do")
-    env = {"HOME": str(tmp_path_factory.mktemp("browser"))}
-    with sync_playwright() as started:
-        launched = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], env=env)
-        yield launched
-        launched.close()
+    with launched(tmp_path_factory.mktemp("browser")) as started:
+        yield started
 
 
-@pytest.fixture(params=[(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")], ids=lambda p: f"{p[0]}-{p[1]}")
+@pytest.fixture(params=LOOKS, ids=lambda p: f"{p[0]}-{p[1]}")
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     width, scheme = request.param
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
@@ -52,7 +45,7 @@ def test_it_fits_asks_for_nothing_and_is_accessible(page: Page, file: Path) -> N
     page.on("console", lambda message: said.append(message.text))
     page.goto(file.as_uri())
     unfold(page)
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert fits(page)
     assert violations(page) == []
     assert (asked, said) == ([file.as_uri()], [])
 
@@ -81,19 +74,9 @@ def test_the_tests_see_what_is_wrong(browser: Browser, tmp_path: Path) -> None:
     wrong.write_text("<p style='width: 2000px; color: #ccc; background: #fff'>text</p><img src='data:,'>")
     page = browser.new_page(viewport={"width": 390, "height": 900})
     page.goto(wrong.as_uri())
-    assert page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert not fits(page)
     assert {"color-contrast", "html-has-lang", "image-alt"} <= {name for name, _ in violations(page)}
     page.close()
-
-
-def unfold(page: Page) -> None:
-    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
-
-
-def violations(page: Page) -> list[tuple[str, str]]:
-    """What axe-core finds serious or critical, with the first element that it is about."""
-    found = Axe().run(page).response["violations"]
-    return [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")]
 
 
 def colours(browser: Browser, file: Path, scheme: str) -> list[tuple[int, ...]]:

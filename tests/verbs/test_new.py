@@ -237,7 +237,11 @@ def test_offline_a_model_in_the_cache_is_read_there(cli: Callable[..., Answer], 
 
 
 def test_the_shell_is_offered_hardware(tmp_path: Path) -> None:
-    assert {word.strip() for word in answer("recipe-run new mine --hardware h200", tmp_path)} == {"h200x1", "h200x2", "h200x8"}
+    assert {word.strip() for word in answer("recipe-run new mine --hardware h200", tmp_path)} == {
+        "h200x1",
+        "h200x2",
+        "h200x8",
+    }
 
 
 def test_a_folder_outside_is_read_and_named_when_run(cli: Callable[..., Answer]) -> None:

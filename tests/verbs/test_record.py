@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from recipe_runner.composition import library
 from tests.conftest import Answer
 from tests.evidence.runs import ID, edit, real, simulated
+from tests.pages import blocks, commands
 
 RUN = f"runs/mine/cpu/{ID}"
 FILE = f"recipes/results/mine/cpu-{ID}.json"
+ROOT = Path(__file__).parents[2]
+HOW_TO = ROOT / "docs" / "how-to" / "record-evidence.md"
 STRANGE = "its report.json and plan.json are not as this recipe-runner writes them"
 AGAIN = "run it again, and record that"
 
@@ -172,3 +176,13 @@ def test_a_run_as_typed_is_recorded_and_verifies_nothing(tmp_path: Path, cli: Ca
     rows = {row["name"]: row for row in json.loads(cli("list", "recipes", "--json").page)["recipes"]}
     assert (rows["mine"]["verified"], rows["mine"]["as_typed"]) == ([], ["cpu with serve.dtype"])
     assert "  cpu: passed as typed, with serve.dtype (" in cli("show", "mine", "hardware=cpu").page
+
+
+def test_the_how_to_shows_what_happens(tmp_path: Path, cli: Callable[..., Answer]) -> None:
+    real(tmp_path)
+    done = [block for block in blocks(HOW_TO) if block.mark == f"run by {Path(__file__).relative_to(ROOT)}"]
+    assert len(done) == 2
+    for block in done:
+        body = block.body.replace("internvl3-tiny", "mine").replace("20261123T222730Z-3dbd", ID)
+        ((words, shown),) = commands(block._replace(body=body))
+        assert cli(*shlex.split(words)[1:]) == (0, shown, "")
