@@ -1,4 +1,4 @@
-"""What a recipe's page says of its recorded runs, and of what was measured on lent hosts; used by generate.py."""
+"""What a recipe's page says of its recorded runs, and of what was measured in sittings on GPU hosts; used by generate.py."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ def recorded(recipe: Path) -> Iterator[str]:
     yield "## Recorded runs\n\n| hardware | machine | vLLM | date | verdict | measured | file |"
     yield "| --- | --- | --- | --- | --- | --- | --- |"
     for one in found:
-        what = _headlines(one.document)
+        what = "<br>".join((_headlines(one.document), *([cell(one.document["note"])] if one.document["note"] else ())))
         link = f"[{cell(one.file.name)}](../{_place(one.file, recipe.parent)})"
         words = (one.hardware, _machine(one.document), one.vllm or "unknown", one.date, one.verdict)
         yield f"| {' | '.join(map(cell, words))} | {what} | {link} |"

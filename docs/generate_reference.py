@@ -95,8 +95,9 @@ def _fields(cls: type[BaseModel], nested: dict[str, type[BaseModel]]) -> Iterato
         return
     yield "| field | type | default |\n| --- | --- | --- |"
     for name, field in fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            nested[field.annotation.__name__] = field.annotation
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                nested[part.__name__] = part
         default = "required" if field.is_required() else "" if field.default is None else code(field.default)
         yield f"| `{name}` | {typed(field, {})} | {default} |"
     yield ""
