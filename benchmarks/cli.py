@@ -1,7 +1,7 @@
 """How fast the command line answers, and refuses: best and median of N runs, beside `python -c pass`.
 
-A refusal must exit with 2. The flag is unknown to the vLLM of `recipe-run setup cpu`; the silent hub accepts and never
-answers.
+A refusal must exit with 2. `recipe-run setup cpu` comes before: its vLLM is the one that is here, and the flag is one
+that it does not know. The silent hub accepts and never answers.
 
 python benchmarks/cli.py [N]
 """
@@ -23,6 +23,10 @@ COMMANDS = {
     "recipe-run list": ["-m", "recipe_runner", "list"],
     "recipe-run plan": ["-m", "recipe_runner", "plan", "recipe=internvl3", "hardware=a100x2"],
     "plan 1,000 points": ["-m", "recipe_runner", "plan", "-m", *SWEEP, "benchmark.guide.max_concurrency=range(1,1001)"],
+    "1,000 points, vLLM here": [
+        *("-m", "recipe_runner", "plan", "-m", "recipe=internvl3-tiny", "hardware=cpu", "--json"),
+        "benchmark.small.max_concurrency=range(1,1001)",
+    ],
     "plan 2 × 500 points": [
         *("-m", "recipe_runner", "plan", "-m", *SWEEP, "benchmark.guide.max_concurrency=range(1,501)"),
         "parallelism.tp=1,2",
@@ -57,13 +61,13 @@ def measure(commands: dict[str, list[str]], times: int, code: int = 0) -> None:
         for name, words in commands.items():
             seconds(words, folder, code)  # once to write bytecode and fill caches
             taken = [seconds(words, folder, code) for _ in range(times)]
-            print(f"{name:<22} {min(taken):7.3f} {statistics.median(taken):7.3f}")
+            print(f"{name:<24} {min(taken):7.3f} {statistics.median(taken):7.3f}")
 
 
 def main() -> None:
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {times} runs each, seconds")
-    print(f"{'command':<22} {'best':>7} {'median':>7}")
+    print(f"{'command':<24} {'best':>7} {'median':>7}")
     measure(COMMANDS, times)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What a recipe's page says of its recorded runs, and of what was measured in sittings on GPU hosts; used by generate.py."""
+"""What a recipe's page says of its recorded runs, and of sittings on GPU hosts; used by generate.py."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,13 +1,14 @@
 """All the asking: what the host is, where vLLM is, which port and devices are free. `plan` asks nothing."""
 
+import functools
 import importlib.util
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import psutil
 
@@ -100,47 +101,61 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def gather(
-    request: Request,
-    here: Host,
-    *,
-    launching: bool,
-    spare_port: Callable[[], int] = free_port,
-    trust: bool = False,
-) -> Facts:
+class Machine:
+    """This machine, asked each thing once for all points of a command."""
+
+    def __init__(self) -> None:
+        self.host = host()
+        self.extra = frozenset(name for name in EXTRA if importlib.util.find_spec(name) is None)
+        self.vllm = functools.cache(_vllm)
+        self.folder = functools.cache(of_folder)
+        self.spare_port = functools.cache(free_port)  # another for each point, and none could share its server
+        self.port_holder = functools.cache(_port_holder)
+        self.left = functools.cache(_left)
+
+
+def gather(request: Request, machine: Machine, *, launching: bool, trust: bool = False) -> Facts:
     """The facts of one request.
 
-    `launching` asks what only a run needs; `spare_port` gives the port for `serve.port=0`; `trust` lets a key go to a
-    server over a network that could read it.
+    `launching` asks what only a run needs; `trust` lets a key go to a server over a network that could read it.
     """
     located = request.engine.locate()
-    extra = frozenset(name for name in EXTRA if importlib.util.find_spec(name) is None)
+    facts = Facts(machine.host, located, launching, extra=machine.extra)
     if not located.server:
-        attached = _attached(request, trust=trust) if launching else None
-        return Facts(here, located, launching, attached=attached, extra=extra)
-    model, problem, to_fetch = _model(request, launching=launching)
-    real = not request.engine.simulated
-    facts = Facts(here, located, launching, inherited(os.environ), model=model, model_problem=problem, extra=extra)
-    facts = replace(facts, exposed=exposed(request.address.host, os.environ), to_fetch=to_fetch)
-    if real and located.client:
-        facts = _with_vllm(facts, located.client)
+        return replace(facts, attached=_attached(request, trust=trust) if launching else None)
+    model, problem, to_fetch = _model(request, machine, launching=launching)
+    real, address = not request.engine.simulated, request.address
+    facts = replace(
+        facts,
+        environ=inherited(os.environ),
+        model=model,
+        model_problem=problem,
+        exposed=exposed(address.host, os.environ),
+        to_fetch=to_fetch,
+        **(machine.vllm(located.client) if real and located.client else {}),
+    )
     if not launching:
         return facts
     return replace(
         facts,
-        devices=_devices(request, here) if real else None,
-        port=spare_port() if request.address.port == 0 else None,
-        port_holder=_port_holder(request),
-        left=frozenset(process.pid for orphan in survey() for process in orphan.processes),
+        devices=_devices(request, machine.host) if real else None,
+        port=machine.spare_port() if address.port == 0 else None,
+        port_holder=machine.port_holder(address.host, address.port),
+        left=machine.left(),
     )
 
 
-def _with_vllm(facts: Facts, client: tuple[str, ...]) -> Facts:
+def _vllm(client: tuple[str, ...]) -> dict[str, Any]:
     """What is known of the vLLM that would be started."""
     installed = versions(client)
     vllm = installed.get("vllm")
     known, lists = options(client, vllm), architectures(client)
-    return replace(facts, vllm=vllm, cuda=cuda(installed), options=known, architectures=lists)
+    return {"vllm": vllm, "cuda": cuda(installed), "options": known, "architectures": lists}
+
+
+def _left() -> frozenset[int]:
+    """The processes of servers that outlived their run."""
+    return frozenset(process.pid for orphan in survey() for process in orphan.processes)
 
 
 def _memory_bytes() -> int:
@@ -170,7 +185,9 @@ def _devices(request: Request, here: Host) -> tuple[str, ...]:
     return idle(here)
 
 
-def _model(request: Request, *, launching: bool) -> tuple[ModelFacts | None, Problem | None, int | None]:
+def _model(
+    request: Request, machine: Machine, *, launching: bool
+) -> tuple[ModelFacts | None, Problem | None, int | None]:
     """What is known of the model; why it cannot be had; how many bytes must be fetched before it can be served.
 
     The hub is asked only where nothing is recorded, or where a run needs weights that are not here.
@@ -180,7 +197,7 @@ def _model(request: Request, *, launching: bool) -> tuple[ModelFacts | None, Pro
         if not Path(model.path).is_dir():
             do = "give the folder of a transformers model, with its config.json"
             return None, Problem("missing", f"there is no folder {model.path}", do), None
-        found = of_folder(Path(model.path))
+        found = machine.folder(Path(model.path))
         return (None, found, None) if isinstance(found, Problem) else (found, None, None)
     if request.engine.simulated or (model.facts and not launching):
         return model.facts, None, None
@@ -197,9 +214,8 @@ def _model(request: Request, *, launching: bool) -> tuple[ModelFacts | None, Pro
     return facts, room(needed) if needed else None, needed
 
 
-def _port_holder(request: Request) -> Holder | None:
+def _port_holder(host: str, port: int) -> Holder | None:
     """Who listens where the server should."""
-    host, port = request.address.host, request.address.port
     return None if port == 0 or port_free(host, port) else holder(port)
 
 

@@ -12,7 +12,7 @@ from recipe_runner.composition.reading import request
 from recipe_runner.composition.schema import Request
 from recipe_runner.composition.space import Space
 from recipe_runner.errors import Fault, RecipeError
-from recipe_runner.facts import free_port, gather, host
+from recipe_runner.facts import Machine, gather, host
 from recipe_runner.host.flags import learn
 from recipe_runner.host.hardware import Host, match, profile_facts
 from recipe_runner.plan import Place, Plan, plan
@@ -38,9 +38,9 @@ def plans(
 
     """
     space = Space(tuple(config_dirs))
-    here = host()
+    machine = Machine()
+    here = machine.host
     found, unread = points(words, space, sweep=sweep)
-    spare_port = functools.cache(free_port)  # one for all points, or none could share its server
     flags = functools.cache(functools.partial(_flags, tell))
     composing = _composing(space, here)
     faults = dict.fromkeys(unread)
@@ -52,7 +52,7 @@ def plans(
             composed, asked = _asked(point, composing, trust=trust)
             if unread:
                 continue  # it is not known on what hardware the rest should fit
-            facts = gather(asked, here, launching=launching and not faults, spare_port=spare_port, trust=trust)
+            facts = gather(asked, machine, launching=launching and not faults, trust=trust)
             drawn = plan(asked, facts)
             if (
                 launching

@@ -15,7 +15,7 @@ from recipe_runner import facts, prepare
 from recipe_runner.composition.schema import ModelFacts, Request
 from recipe_runner.engines import sim_server
 from recipe_runner.errors import RecipeError
-from recipe_runner.facts import Attached, Facts, gather, host
+from recipe_runner.facts import Attached, Facts, Machine, gather, host
 from recipe_runner.plan import Plan
 from tests.nvml import A100, Nvml, gpu
 
@@ -27,7 +27,7 @@ def asked(*words: str) -> Request:
 
 
 def launching(*words: str) -> Facts:
-    return gather(asked("engine.command=sh", *words), host(), launching=True)
+    return gather(asked("engine.command=sh", *words), Machine(), launching=True)
 
 
 def refused(*words: str) -> list[str]:
@@ -111,7 +111,7 @@ def test_the_name_of_the_cpu(text: str | None, name: str, monkeypatch: pytest.Mo
 
 
 def test_plans_ask_only_for_vllm_and_for_weights_that_are_named(nvml: Nvml, no_vllm: None, busy_port: int) -> None:
-    found = gather(asked("hardware=a100x2", f"serve.port={busy_port}"), host(), launching=False)
+    found = gather(asked("hardware=a100x2", f"serve.port={busy_port}"), Machine(), launching=False)
     assert (found.devices, found.port, found.to_fetch) == (None, None, None)
     (plan,) = prepare.plans(["recipe=mine", "hardware=a100x2"], [], sweep=False, launching=False)
     assert plan.warnings[0] == (
@@ -138,7 +138,7 @@ def test_another_host_than_the_profile_says_is_refused_or_only_said(nvml: Nvml) 
 
 
 def test_simulated_and_attached_servers_need_no_hardware(nvml: Nvml) -> None:
-    found = gather(asked("hardware=a100x2", "engine=sim", "model.path=nowhere"), host(), launching=True)
+    found = gather(asked("hardware=a100x2", "engine=sim", "model.path=nowhere"), Machine(), launching=True)
     assert found.devices is None
 
 
@@ -147,8 +147,9 @@ def test_port_0_is_a_free_one(nvml: Nvml) -> None:
     assert port
     with socket.socket() as probe:
         probe.bind(("", port))
-    request = asked("hardware=cpu", "engine.command=sh")
-    assert gather(request, host(), launching=True, spare_port=lambda: 4711).port == 4711
+    request, machine = asked("hardware=cpu", "engine.command=sh"), Machine()
+    machine.spare_port = lambda: 4711
+    assert gather(request, machine, launching=True).port == 4711
     assert launching("hardware=cpu", f"serve.port={port}").port is None
 
 
@@ -197,7 +198,7 @@ def test_the_model_is_described_by_its_files(nvml: Nvml) -> None:
 
 def test_what_is_recorded_is_taken_for_a_plan_and_the_hub_is_asked_for_a_run(nvml: Nvml) -> None:
     words = ("hardware=cpu", "~model.path", "model.facts={source: here, bytes: 7}")
-    planned = gather(asked(*words), host(), launching=False)
+    planned = gather(asked(*words), Machine(), launching=False)
     assert planned.model == ModelFacts(source="here", bytes=7)
     assert planned.model_problem is None
     problem = launching(*words).model_problem

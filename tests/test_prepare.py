@@ -1,12 +1,13 @@
 """From words to plans: hardware=auto, sweeps, and the faults of all points at once."""
 
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from recipe_runner import prepare
+from recipe_runner import facts, prepare
 from recipe_runner.composition.misread import quoted
 from recipe_runner.composition.schema import Timeouts
 from recipe_runner.errors import RecipeError
@@ -146,3 +147,14 @@ def test_an_unread_word_alone_is_enough_to_refuse_a_request(cli: Callable[..., A
     assert cli("show", "mine", "hardware=a100x2", "nonsense").refusal == [
         "nonsense — there is no = in it; write nonsense=VALUE"
     ]
+
+
+def test_a_sweep_asks_this_machine_each_thing_once(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: Counter[str] = Counter()
+    for name in ("versions", "options", "architectures", "of_folder", "survey", "port_free"):
+        real = getattr(facts, name)
+        monkeypatch.setattr(facts, name, lambda *given, name=name, real=real: asked.update([name]) or real(*given))
+    words = ("recipe=mine", "hardware=cpu", "engine.command=sh", "serve.port=4711", "serve.max_num_seqs=1,2,3")
+    assert len(planned(*words, sweep=True, launching=True)) == 3
+    assert set(asked.values()) == {1}
+    assert len(asked) == 6

@@ -14,7 +14,7 @@ from recipe_runner.errors import RecipeError
 from recipe_runner.evidence.document import Benchmarked, Document, Process
 from recipe_runner.evidence.document import Model as Ran
 from recipe_runner.evidence.portable import at_home, portable
-from recipe_runner.facts import gather, host
+from recipe_runner.facts import Machine, gather
 from recipe_runner.figures.commands import asked_by
 from recipe_runner.figures.runs import NO_MATTER, PLACE
 from recipe_runner.host.hardware import DEVICES, named
@@ -39,7 +39,7 @@ def planned(evidence: Document, recipe_file: Path, config_dirs: Sequence[Path], 
     if composed.faults:
         raise RecipeError(*composed.faults)
     asked = request(composed, overrides, trust=trust)
-    return plan(replace(asked, preflight=LENIENT), gather(asked, host(), launching=False))
+    return plan(replace(asked, preflight=LENIENT), gather(asked, Machine(), launching=False))
 
 
 def as_typed(

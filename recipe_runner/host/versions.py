@@ -1,6 +1,7 @@
 """What stands behind a vLLM command: its versions, its CUDA, the architectures it lists. Read, never imported."""
 
 import ast
+import functools
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -33,10 +34,13 @@ class Architectures:
 
     def whose(self, names: Iterable[str]) -> Literal["vllm", "transformers"] | None:
         """Whose code would serve a model of these architectures; vLLM adapts what it knows to other tasks."""
-        bases = {ENDINGS.sub("", name) for name in self.own}
-        if any(ENDINGS.sub("", name) in bases for name in names):
+        if any(ENDINGS.sub("", name) in self._bases for name in names):
             return "vllm"
         return None if self.transformers.isdisjoint(names) else "transformers"
+
+    @functools.cached_property
+    def _bases(self) -> frozenset[str]:
+        return frozenset(ENDINGS.sub("", name) for name in self.own)
 
 
 def versions(client: tuple[str, ...] | None) -> dict[str, str]:
