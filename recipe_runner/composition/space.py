@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.composition import library
+from recipe_runner.composition import library, nearby
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import personal_config, shipped, short
 
@@ -52,6 +52,9 @@ class Space:
         for folder in self.config_dirs:
             if not library.there(folder, Path.is_dir):
                 yield Fault("--config-dir", f"there is no folder {folder}", "check the path")
+            elif folder.name in (*GROUPS, "recipes") and any(folder.glob("*.yaml")):
+                do = f"name the folder above: --config-dir {short(folder.resolve().parent)}"
+                yield Fault("--config-dir", f"{folder} is what a folder of choices has in it", do)
             elif (folder / "config.yaml").exists():
                 do = f"put defaults into {short(personal_config())}, and choices into {folder}/hardware/NAME.yaml"
                 yield Fault(short(folder / "config.yaml"), "a config.yaml here would replace our own", do)
@@ -70,14 +73,12 @@ class Space:
             elif name not in self.names(group):
                 existing = self.names(group) | ({"auto"} if group == "hardware" else set())
                 absent = Fault(group, f"there is no {group} {name or repr(name)}", choose(name, existing))
-                yield group, (self._misnamed(name) if group == "recipe" else None) or absent
+                yield group, self._meant(group, name) or absent
 
-    def _misnamed(self, name: str) -> Fault | None:
-        """A file that was meant to be this recipe, and is passed over for how it ends."""
-        for file in (folder / f"{name}.yml" for folder in self.recipes):
-            if library.there(file):
-                return Fault("recipe", f"{short(file)} is not read: recipes end in .yaml", f"rename it to {name}.yaml")
-        return None
+    def _meant(self, group: str, name: str) -> Fault | None:
+        if group == "recipe":
+            return nearby.recipe(name, self.recipes)
+        return nearby.choice(group, name, self.config_dirs)
 
     def recipe(self, name: str) -> tuple[Path, list[Path]]:
         """The recipe's file, and the folders in which it and what it inherits from are looked for."""

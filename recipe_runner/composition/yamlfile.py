@@ -18,6 +18,16 @@ MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 40
 MAX_DIGITS: Final = 40
 NUMBERS: Final = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+SLIPS: Final = {  # what libyaml says of what happens most often, and what a person did
+    "found character that cannot start any token": (
+        "a tab, or another character with which nothing can begin",
+        "indent with spaces, and put such a value in quotes",
+    ),
+    "mapping values are not allowed in this context": (
+        "a second `: ` in one line",
+        "put the value in quotes, or what is inside it in lines of its own",
+    ),
+}
 Lines = dict[tuple[str, ...], int]
 
 
@@ -59,7 +69,8 @@ def read(path: Path) -> tuple[dict[str, Any], Lines]:
         return Loader("").construct_document(node), lines
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
-        raise _fault(path, line, f"YAML error: {exc.problem}", "correct the line, or the one above") from exc
+        what, do = SLIPS.get(exc.problem or "", (f"YAML error: {exc.problem}", "correct the line, or the one above"))
+        raise _fault(path, line, what, do) from exc
     except yaml.YAMLError as exc:  # a control character
         raise _fault(path, 1, f"YAML error: {str(exc).splitlines()[0]}", "correct the file") from exc
 

@@ -69,6 +69,8 @@ def test_byte_order_mark_and_line_ends_do_not_matter(prefix: bytes, newline: byt
 
 
 TAG = "is not read; write the value without it, in quotes if it is text"
+TAB = "a tab, or another character with which nothing can begin; indent with spaces, and put such a value in quotes"
+COLON = "a second `: ` in one line; put the value in quotes, or what is inside it in lines of its own"
 LINE = "correct the line, or the one above"
 
 
@@ -79,8 +81,8 @@ LINE = "correct the line, or the one above"
         ("text\n", "x.yaml:1 — this is not a mapping; write `key: value` lines"),
         ("a: 1\nb: {\n", f"x.yaml:3 — YAML error: did not find expected node content; {LINE}"),
         ("a: 'b\n", f"x.yaml:2 — YAML error: found unexpected end of stream; {LINE}"),
-        ("a:\n\tb: 1\n", f"x.yaml:2 — YAML error: found character that cannot start any token; {LINE}"),
-        ("a: b: c\n", f"x.yaml:1 — YAML error: mapping values are not allowed in this context; {LINE}"),
+        ("a:\n\tb: 1\n", f"x.yaml:2 — {TAB}"),
+        ("a: b: c\n", f"x.yaml:1 — {COLON}"),
         ("a: 1\nb\nc: 1\n", f"x.yaml:3 — YAML error: could not find expected ':'; {LINE}"),
         ("a: 1\n---\nb: 1\n", "x.yaml:2 — a second document begins here; keep one, without `---` lines"),
         ("a: 1\na: 2\n", "x.yaml:2 — the key a stands twice; see line 1; keep one"),
