@@ -77,8 +77,8 @@ def document(distribution: str | None = None) -> Schema:
 
 def _plugins(kind: str, distribution: str | None) -> Iterable[tuple[str, type[Plugin]]]:
     """The plugins of one kind by name; one that cannot be loaded is left to whoever names it."""
-    for name, point in registry.known(kind).items():
-        if distribution is None or (point.dist is not None and point.dist.name == distribution):
+    for name, installed in registry.known(kind).items():
+        if distribution in (None, *(one.distribution for one in installed)):
             with contextlib.suppress(RecipeError):
                 yield name, registry.load(kind, name, kind)
 
