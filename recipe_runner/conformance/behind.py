@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psutil
 
-SETTLE_S: Final = 2.0  # what ends by itself may take so long
+SETTLE_S: Final = 1.0  # what ends by itself may take so long
 WRITES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 MAKES: Final = {"os.mkdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1}  # and where each says what
 STARTS: Final = ("subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system")

@@ -90,14 +90,9 @@ class Ran:
 def recipe(folder: Path, serve: Values = MappingProxyType({}), **sections: Values) -> None:
     """Write the recipe `proof` into a folder, with these sections; files that they name are brought along."""
     facts = {"source": "recipe-runner's proofs"}
-    serve = {**serve, "host": "127.0.0.1", "port": 0}
-    written = {
-        "summary": "A proof",
-        "model": {"id": MODEL, "facts": facts},
-        "serve": serve,
-        **_brought(sections, folder / "recipes"),
-    }
-    _write(folder / "recipes" / "proof.yaml", written)
+    own = {"summary": "A proof", "model": {"id": MODEL, "facts": facts}}
+    own["serve"] = {**serve, "host": "127.0.0.1", "port": 0}
+    _write(folder / "recipes" / "proof.yaml", {**own, **_brought(sections, folder / "recipes")})
 
 
 def run(folder: Path, engine: Values, *more: str) -> Ran:

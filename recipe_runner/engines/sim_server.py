@@ -232,11 +232,9 @@ def opened(args: argparse.Namespace, fault: Fault) -> Server:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM."""
-    args, ignored = parsed(argv)
+    args, rest = parsed(argv)
     fault = Fault(args.fault, args.fault_at, args.fault_every)
-    print(
-        f"INFO: simulated server for {args.name} on {args.host}:{args.port}; takes no notice of {ignored}", flush=True
-    )
+    print(f"INFO: simulated server for {args.name} on {args.host}:{args.port}; takes no notice of {rest}", flush=True)
     fault.stage("start")
     loading(args.model, args.load_s, lambda: fault.stage("loading"))
     fault.stage("binding")
