@@ -1,6 +1,7 @@
 """Plugins with a fault are found out, each by the tests that are there for it, and it is told why."""
 
 import importlib
+import re
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from recipe_runner.conformance import plugin
+from tests.pages import blocks, commands
 
-FAULTY = Path(__file__).parents[1] / "data" / "faulty_plugins.py"
+ROOT = Path(__file__).parents[2]
+FAULTY = ROOT / "tests" / "data" / "faulty_plugins.py"
 
 
 def test_each_fault_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +33,21 @@ def test_each_fault_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name, proof in proofs.items():
         assert told[name].keys() == dict(proof.found).keys(), (name, done.stdout)
         assert all(why in told[name][test] for test, why in dict(proof.found).items()), (name, told[name])
+
+
+def test_the_page_says_what_happens(tmp_path: Path) -> None:
+    page = blocks(ROOT / "docs" / "how-to" / "prove-a-plugin.md")
+    for block in page:
+        if block.title:
+            (tmp_path / block.title).write_text(block.body, encoding="utf-8")
+    ((command, shown),) = (each for block in page if block.lang == "console" for each in commands(block))
+    assert command == "pytest"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout
+    (passed,) = re.findall(r"\d+ passed", done.stdout)
+    assert passed in shown
 
 
 def test_the_plugin_names_each_module_of_proofs() -> None:
