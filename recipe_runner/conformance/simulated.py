@@ -95,7 +95,7 @@ def recipe(folder: Path, serve: Values = MappingProxyType({}), **sections: Value
     _write(folder / "recipes" / "proof.yaml", {**own, **_brought(sections, folder / "recipes")})
 
 
-def run(folder: Path, engine: Values, *more: str) -> Ran:
+def run(folder: Path, engine: Values, *more: str, limit_s: float = LIMIT_S) -> Ran:
     """Run the recipe in a folder as a person would, with an engine of these settings."""
     _write(folder / "conf" / "engine" / "proof.yaml", engine)
     choices = ["recipe=proof", "engine=proof", "timeouts.stop_s=2", f"--config-dir={folder / 'conf'}"]
@@ -106,7 +106,7 @@ def run(folder: Path, engine: Values, *more: str) -> Ran:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=LIMIT_S,
+        timeout=limit_s,
         check=False,
     )
     told = f"{done.stderr}{done.stdout}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from recipe_runner.plugins.installed import Installed, groups
+from tests.conftest import Answer
 
 
 def test_ours_are_found_like_any_others() -> None:
@@ -58,3 +59,34 @@ def test_of_two_distributions_of_one_name_the_first_counts(package: Callable[...
     sys.path.append(str(old.parent))
     groups.cache_clear()
     assert [one.origin for one in groups()["checks"] if one.name in ("new", "old")] == ["their-package 1.0"]
+
+
+@pytest.mark.parametrize(
+    "module", ["raise SystemExit(3)", "raise ValueError('at import')", "import no_such_dependency"]
+)
+def test_a_broken_plugin_harms_nothing_that_does_not_name_it(
+    module: str, package: Callable[..., Path], cli: Callable[..., Answer]
+) -> None:
+    groups_of = ("checks", "benchmarks", "engines", "reports", "folders")
+    package("their-package", {group: ["theirs = their_broken_module:Theirs"] for group in groups_of})
+    package("their-module", {}, {"their_broken_module.py": module})
+    for words in (["--help"], ["list", "checks"], ["doctor"], ["show", "internvl3"], ["plan", "recipe=internvl3"]):
+        on = ["hardware=a100x2"] if words[0] == "plan" else []
+        assert cli(*words, *on).code == 0, words
+    assert "their_broken_module" not in sys.modules
+    assert "theirs" not in cli("schema").page
+    for value in ("validation.x={uses: theirs}", "benchmark.x={uses: theirs}", "report.formats=[theirs]"):
+        (told,) = cli("plan", "recipe=internvl3", "hardware=a100x2", value).refusal
+        assert "theirs of their-package 1.0 cannot be loaded: " in told
+        assert told.endswith("; mend or update their-package, or remove it: `pip uninstall their-package`")
+
+
+def test_a_plugin_that_has_no_schema_is_left_out_of_that_for_editors(
+    package: Callable[..., Path], cli: Callable[..., Answer]
+) -> None:
+    strange = (
+        "from collections.abc import Callable\nfrom recipe_runner.api import Check\n"
+        "class Theirs(Check):\n    f: Callable\n    def run(self, server): ...\n"
+    )
+    package("their-package", {"checks": ["theirs = their_strange_module:Theirs"]}, {"their_strange_module.py": strange})
+    assert "theirs" not in cli("schema").page
