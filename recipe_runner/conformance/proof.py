@@ -2,11 +2,13 @@
 
 import functools
 import json
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
+from unittest.mock import patch
 
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError, create_model
@@ -118,8 +120,9 @@ def _refuses(field: FieldInfo, value: Any) -> bool:
 
 @functools.cache
 def _composed() -> Composed:
-    """A recipe without checks and benchmarks, composed."""
-    with tempfile.TemporaryDirectory(prefix="recipe-runner-proof-") as name:
+    """A recipe without checks and benchmarks, composed without anybody's own defaults."""
+    here = tempfile.TemporaryDirectory(prefix="recipe-runner-proof-")
+    with here as name, patch.dict(os.environ, XDG_CONFIG_HOME=name):
         recipe(Path(name))
         file = Path(name) / "recipes" / "proof.yaml"
         composed, _ = prepare.requested([f"recipe='{file}'", "hardware=cpu", "engine=vllm"], [], trust=True)

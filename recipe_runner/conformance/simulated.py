@@ -102,7 +102,7 @@ def run(folder: Path, engine: Values, *more: str, limit_s: float = LIMIT_S) -> R
     done = subprocess.run(
         [sys.executable, "-m", "recipe_runner", "--trust", "--json", *choices, *more],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env={**os.environ, "XDG_CONFIG_HOME": str(folder), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -73,11 +73,11 @@ def groups() -> Mapping[str, tuple[Installed, ...]]:
 
 
 def _offers(distribution: Distribution) -> Iterable[tuple[str, Installed]]:
-    root, version = Path(str(distribution.locate_file(""))), distribution.version or "of unknown version"
+    root = Path(str(distribution.locate_file("")))
     for point in distribution.entry_points:
         if point.group.startswith(PREFIX):
             group = point.group.removeprefix(PREFIX)
-            yield group, Installed(point.name, point.value, distribution.name, version, root)
+            yield group, Installed(point.name, point.value, distribution.name, distribution.version, root)
 
 
 def _by_name(one: Installed) -> tuple[str, bool, str]:

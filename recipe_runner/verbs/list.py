@@ -65,7 +65,7 @@ def _rows(what: str, config_dirs: list[Path]) -> Iterator[dict[str, Any]]:
             yield {"name": "auto", "summary": about, "source": OURS, "origin": OURS}
         for group in GROUPS[what]:
             files: dict[str, Path] = {}
-            for folder in (*config_dirs, *packages.folders(), shipped("conf")):
+            for folder in Space(tuple(config_dirs)).conf:
                 for file in folder.glob(f"{group}/*.yaml"):
                     files.setdefault(file.stem, file)
             prefix = f"{group}=" if what == "presets" else ""

@@ -131,8 +131,12 @@ class TestSwallows(CheckProof):
     }
 
 
+class SaysTooMuch(Says):
+    """Claims to find what it does not."""
+
+
 class TestSaysTooMuch(CheckProof):
-    block = {"uses": "faulty_plugins:Says"}
+    block = {"uses": "faulty_plugins:SaysTooMuch"}
     notices = ("off_topic",)
     found: ClassVar = {
         "test_it_notices_what_it_says_it_notices_and_no_more": "off_topic comes to passed (), and `notices` is "
