@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from recipe_runner import registry
-from recipe_runner.api import _asset
+from recipe_runner.api import Asset
 from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import read
 from recipe_runner.host.hardware import profile_facts
@@ -105,7 +105,7 @@ def _fields(cls: type[BaseModel], nested: dict[str, type[BaseModel]]) -> Iterato
 
 def typed(field: FieldInfo, links: Mapping[type, str], *, null: bool = False) -> str:
     """A field's type as a person says it, with its limits; `links` by class, `null` where that is to be told."""
-    if any(getattr(item, "func", None) is _asset for item in field.metadata):
+    if get_args(Asset)[1] in field.metadata:
         return "file, relative to the one that names it"
     limits = [
         f"{sign} {getattr(item, key)}" for item in field.metadata for key, sign in LIMITS.items() if hasattr(item, key)

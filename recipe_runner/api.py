@@ -14,97 +14,24 @@ A recipe names it by its entry point (`uses: contains`) or by its place (`uses: 
 Fields are checked when the recipe is read, so `run` never sees a wrong one.
 """
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, get_args
+from typing import Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import BaseModel, ConfigDict, Field
 
-from recipe_runner.client import Answer as Answer
-from recipe_runner.client import Client as Client
-from recipe_runner.errors import Fault as Fault
-from recipe_runner.host import environments
+from recipe_runner.client import Answer, Client
+from recipe_runner.errors import Fault
+from recipe_runner.figures.better import best_of, better_of, comparable
+from recipe_runner.host.environments import program as environment
+from recipe_runner.plugins.asset import Asset
+from recipe_runner.plugins.outcome import Outcome, Verdict, failed, is_number, passed, skipped
 
-environment: Final = environments.program
-Verdict = Literal["passed", "failed", "inconclusive", "measured", "skipped", "error"]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a check or a benchmark came to: a verdict, one line that says why, and metrics by name.
-
-    A benchmark may add `samples`, every single value by what was measured (`ttft_ms`), for distributions; `curve`,
-    metrics at several loads, each point with its `load`; and `span`, when its first request began and its last one
-    ended by `time.perf_counter` of this machine.
-
-    Raises:
-        TypeError: it is something else, which no report could tell.
-
-    """
-
-    verdict: Verdict
-    detail: str = ""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    curve: Sequence[Mapping[str, float]] = ()
-    span: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if self.verdict not in get_args(Verdict):
-            raise TypeError(f"the verdict is {self.verdict!r}, not one of {', '.join(get_args(Verdict))}")
-        if not isinstance(self.detail, str):
-            raise TypeError(f"the detail is {self.detail!r}, not a text")
-        for metrics in (self.metrics, *self.curve):
-            if not isinstance(metrics, Mapping):
-                raise TypeError(f"the metrics are {metrics!r}, not numbers by name")
-            for name, value in metrics.items():
-                if not (isinstance(name, str) and is_number(value)):
-                    raise TypeError(f"the metric {name!r} is {value!r}, not a finite number by a name")
-        if not all("load" in point for point in self.curve):
-            raise TypeError("a point of the curve does not say its `load`")
-        for name, values in self.samples.items():
-            if not all(map(is_number, values)):
-                raise TypeError(f"the samples of {name} are not all finite numbers")
-
-
-def is_number(value: Any) -> bool:
-    """Whether a metric may have this value: what is true or false, not finite, or a text is no number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def better_of(metric: str) -> Literal["higher", "lower"] | None:
-    """Which way a metric is better, where its name says so."""
-    if "throughput" in metric or metric.endswith(("_per_s", "goodput")) or metric.startswith("slo_"):
-        return "higher"
-    return "lower" if metric == "duration" or metric.endswith(("_ms", "_s")) else None
-
-
-def best_of(metric: str, values: Collection[float]) -> float | None:
-    """The best of several values of a metric; None where none of two is better."""
-    way = better_of(metric)
-    if way is None or len(set(values)) < 2:
-        return None
-    return max(values) if way == "higher" else min(values)
-
-
-def comparable(benchmark: Mapping[str, Any]) -> bool:
-    """Whether what a report says of a benchmark may be better than that of others: it came to its end, undoubted."""
-    doubted = any(one["counted"] and one.get("doubts") for one in benchmark.get("measurements", ()))
-    return benchmark["verdict"] in ("passed", "measured", "inconclusive") and not doubted
-
-
-def passed(detail: str = "") -> Outcome:
-    return Outcome("passed", detail)
-
-
-def failed(detail: str) -> Outcome:
-    return Outcome("failed", detail)
-
-
-def skipped(detail: str) -> Outcome:
-    return Outcome("skipped", detail)
+__all__ = ["Benchmark", "Check", "Engine", "Plugin", "Report"]  # what plugins derive from
+__all__ += ["Answer", "Asset", "Bench", "Client", "Fault", "Located", "Target"]  # what they have
+__all__ += ["Outcome", "Verdict", "failed", "passed", "skipped"]  # what they come to
+__all__ += ["best_of", "better_of", "comparable", "environment", "is_number"]  # what helps them
 
 
 class Plugin(BaseModel):
@@ -116,29 +43,8 @@ class Plugin(BaseModel):
     uses: str
 
 
-def _asset(value: str, info: ValidationInfo) -> str:
-    folder, inside = info.context(info.field_name) if info.context else (Path(), False)
-    try:
-        path = (folder / value).resolve()
-        there = path.is_file()
-    except (OSError, RuntimeError) as exc:  # a name that is too long, links in a circle
-        raise ValueError("there cannot be such a file; a path is relative to the file that it stands in") from exc
-    if inside and not path.is_relative_to(folder.resolve()):
-        raise ValueError("the file must be in the recipe's folder; a recipe brings its own files")
-    if not there:
-        raise ValueError("there is no such file; a path is relative to the file that it stands in")
-    return str(path)
-
-
-Asset = Annotated[str, AfterValidator(_asset)]
-"""A file that a recipe brings along; relative to the file in which it is written."""
-
-
 class Check(Plugin):
-    """Asks the server something and judges the answer.
-
-    One that judges what the model says is skipped where the weights are not real; `judges_content` says if it does.
-    """
+    """Asks the server something and judges the answer; `judges_content` says whether it needs real weights for that."""
 
     judges_content: ClassVar[bool] = True
 
@@ -149,10 +55,7 @@ class Check(Plugin):
 
 @dataclass(frozen=True)
 class Target:
-    """The server as a benchmark's command line needs it; `base_url` is set where it was attached to.
-
-    `client` is how vLLM's own commands begin on this machine, or None where there is no vLLM.
-    """
+    """The server as a command line has it; `base_url` is set where it was attached to, `client` where there is vLLM."""
 
     host: str
     port: int
@@ -225,7 +128,7 @@ class Located:
 
 
 class Engine(Plugin):
-    """How a server comes to be."""
+    """How a server comes to be; one that launches nothing has a field `url`, at which a server runs."""
 
     simulated: ClassVar[bool] = False
 
@@ -238,6 +141,7 @@ class Report(Plugin):
     """Writes a finished run's report into its folder."""
 
     def write(self, report: Mapping[str, Any], folder: Path) -> Path:
+        """Write the document of `report.json`, which is not to be changed; returns the file."""
         raise NotImplementedError
 
     def write_sweep(self, sweep: Mapping[str, Any], folder: Path) -> Path | None:  # noqa: ARG002

@@ -1,10 +1,11 @@
 """From words to plans: host facts, compose, fold, check, ask, plan; for every verb that takes a recipe."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from recipe_runner.composition.compose import Composed, Point, compose, points
 from recipe_runner.composition.lock import opened
@@ -114,8 +115,16 @@ def _resolved(choices: Mapping[str, str], space: Space, here: Host) -> Mapping[s
         return choices
     if choices.get("engine") == HOSTLESS:
         return {**choices, "hardware": "host"}
-    profiles = {name: profile_facts(name, space) for name in space.names("hardware")} if here.gpus else {}
-    return {**choices, "hardware": match(here, profiles)}
+    return {**choices, "hardware": match(here, _profiles(space) if here.gpus else {})}
+
+
+def _profiles(space: Space) -> dict[str, Mapping[str, Any]]:
+    """What the profiles say; one that cannot be read keeps no other from being found."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for name in space.names("hardware"):
+        with contextlib.suppress(RecipeError):
+            found[name] = profile_facts(name, space)
+    return found
 
 
 def _whence(fault: Fault, point: Point, space: Space, here: Host) -> Fault:

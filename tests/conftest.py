@@ -1,5 +1,6 @@
 """What every test gets: a folder, a home and a cache of its own, no GPU, no hub; and `cli`, the command line."""
 
+import importlib
 import importlib.util
 import os
 import signal
@@ -14,6 +15,7 @@ import pytest
 from recipe_runner import cli as command_line
 from recipe_runner import paths
 from recipe_runner.composition import compose
+from recipe_runner.plugins import installed, packages
 from tests.nvml import Nvml
 
 REAL_CACHE = str(paths.cache().parent)  # read before any test moves it away
@@ -151,3 +153,33 @@ def generate() -> Iterator[ModuleType]:
     sys.path.remove(str(docs))
     for name in [name for name in sys.modules if name.partition("_")[0] == "generate"]:
         del sys.modules[name]
+
+
+@pytest.fixture
+def package(
+    write: Callable[[str, str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Path]]:
+    """Install a package: its entry points by group, and its files; the folder that they are in."""
+
+    def forget() -> None:
+        installed.groups.cache_clear()
+        packages.folders.cache_clear()
+        importlib.invalidate_caches()
+
+    def package(name: str, entries: dict[str, list[str]], files: dict[str, str] | None = None) -> Path:
+        home = f"site-{name}"
+        points = "".join(f"[recipe_runner.{group}]\n" + "\n".join(lines) + "\n" for group, lines in entries.items())
+        write(f"{home}/{name.replace('-', '_')}-1.0.dist-info/METADATA", f"Name: {name}\nVersion: 1.0\n")
+        write(f"{home}/{name.replace('-', '_')}-1.0.dist-info/entry_points.txt", points)
+        for file, text in (files or {}).items():
+            write(f"{home}/{file}", text)
+        monkeypatch.syspath_prepend(Path(home).resolve())
+        forget()
+        return Path(home).resolve()
+
+    before = {*sys.modules}
+    yield package
+    for name in sys.modules.keys() - before:
+        if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):
+            del sys.modules[name]
+    forget()

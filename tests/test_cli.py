@@ -153,10 +153,11 @@ def test_python_m_recipe_runner_is_recipe_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["recipe_runner", "--version"])
+    program = str(Path(__file__).parents[1] / "recipe_runner" / "__main__.py")
     with pytest.raises(SystemExit) as ended:
-        runpy.run_module("recipe_runner", run_name="__main__")
+        runpy.run_path(program, run_name="__main__")
     assert (ended.value.code, capsys.readouterr().out) == (0, f"recipe-run {__version__}\n")
-    assert "main" in runpy.run_module("recipe_runner.__main__", run_name="imported")
+    assert "main" in runpy.run_path(program, run_name="imported")
 
 
 @pytest.mark.parametrize("verb", ["plan", "run", "serve"])

@@ -2,9 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +10,7 @@ from recipe_runner import registry
 from recipe_runner.checks.models import Models
 from recipe_runner.errors import RecipeError
 
-CHECK = "from recipe_runner.api import Check\nclass Mine(Check):\n    {}: int = 1\n"
+CHECK = "from recipe_runner.api import Check\nclass Mine(Check):\n    {}: int = 1\n    def run(self, server): ...\n"
 CHECKS = (
     "chat, completion, determinism, embedding, image, long_context, models, reasoning, structured_output, tool_call"
 )
@@ -25,7 +23,7 @@ def test_every_entry_point_of_ours_loads_as_its_kind() -> None:
 
 
 def test_a_plugin_by_its_place_is_found_in_the_current_folder(write: Callable[..., Path]) -> None:
-    write("my_place_checks.py", "from recipe_runner.api import Check\nclass Mine(Check):\n    word: str\n")
+    write("my_place_checks.py", CHECK.format("word"))
     assert list(registry.load("checks", "my_place_checks:Mine", "here").model_fields) == ["uses", "word"]
     assert registry.load("checks", "recipe_runner.checks.models:Models", "here") is Models
 
@@ -111,15 +109,88 @@ def test_what_cannot_be_loaded_is_told_in_words(uses: object, told: str, write: 
     assert str(error.value) == f"validation.x — {told}"
 
 
-def test_a_broken_installed_plugin_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(EntryPoint):
-        dist = SimpleNamespace(name="their-package")
+GOOD = (
+    'from recipe_runner.api import Check\nclass Good(Check):\n    """All is well."""\n    def run(self, server): ...\n'
+)
+CURE = "mend or update their-package, or remove it: `pip uninstall their-package`"
 
-    point = Broken("theirs", "no_such_module:Check", "recipe_runner.checks")
-    monkeypatch.setattr(registry, "known", lambda kind: {"theirs": point})
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (
+            "no_such_module:Check",
+            "the check theirs of their-package 1.0 cannot be loaded: "
+            "ModuleNotFoundError: No module named 'no_such_module'",
+        ),
+        (
+            "theirs.lacking:Check",
+            "the check theirs of their-package 1.0 cannot be loaded: "
+            "ModuleNotFoundError: No module named 'no_such_dependency'",
+        ),
+        ("theirs.raising:Check", "the check theirs of their-package 1.0 cannot be loaded: ValueError: at import"),
+        ("theirs.ending:Check", "the check theirs of their-package 1.0 cannot be loaded: SystemExit: 3"),
+        (
+            "theirs.good:Missing",
+            "the check theirs of their-package 1.0 cannot be loaded: "
+            "AttributeError: module 'theirs.good' has no attribute 'Missing'",
+        ),
+        ("theirs.good", "theirs of their-package 1.0 is not a Check"),
+        ("theirs.good:function", "theirs of their-package 1.0 is not a Check"),
+        ("theirs.good:Report", "theirs of their-package 1.0 is not a Check"),
+        ("theirs.good:Lazy", "theirs of their-package 1.0 has no run(self, server)"),
+        ("theirs.good:Old", "theirs of their-package 1.0 has no run(self, server)"),
+        ("theirs.good:Odd", "theirs of their-package 1.0 has no run(self, server)"),
+    ],
+)
+def test_what_is_wrong_with_an_installed_plugin_names_its_package(
+    place: str, told: str, package: Callable[..., Path]
+) -> None:
+    more = (
+        "from typing import ClassVar\n"
+        "from recipe_runner.api import Report\n"
+        "def function(): ...\n"
+        "class Lazy(Check): ...\n"
+        "class Old(Check):\n    def run(self): ...\n"
+        "class Odd(Check):\n    run: ClassVar = 3\n"
+    )
+    package(
+        "their-package",
+        {"checks": [f"theirs = {place}", "fine = theirs.good:Good"]},
+        {
+            "theirs/__init__.py": "",
+            "theirs/good.py": GOOD + more,
+            "theirs/lacking.py": "import no_such_dependency\n",
+            "theirs/raising.py": "raise ValueError('at import')\n",
+            "theirs/ending.py": "raise SystemExit(3)\n",
+        },
+    )
     with pytest.raises(RecipeError) as error:
         registry.load("checks", "theirs", "validation.x")
+    assert str(error.value) == f"validation.x — {told}; {CURE}"
+    assert registry.load("checks", "fine", "validation.x").__name__ == "Good"
+    assert registry.load("checks", "models", "validation.x") is Models
+
+
+def test_a_class_by_its_place_that_does_nothing_says_what_to_write(write: Callable[..., Path]) -> None:
+    write("my_lazy_checks.py", CHECK.replace("def run", "def runs").format("word"))
+    with pytest.raises(RecipeError) as error:
+        registry.load("checks", "my_lazy_checks:Mine", "validation.x")
+    told = "my_lazy_checks:Mine has no run(self, server); write it as recipe_runner.api.Check has it"
+    assert str(error.value) == f"validation.x — {told}"
+
+
+def test_two_of_one_name_are_an_error_that_names_both(package: Callable[..., Path]) -> None:
+    for name in ("one", "two"):
+        package(f"{name}-package", {"checks": [f"brief = {name}_checks:Good"]}, {f"{name}_checks.py": GOOD})
+    package("third-package", {"checks": ["chat = third_checks:Good"]}, {"third_checks.py": GOOD})
+    with pytest.raises(RecipeError) as error:
+        registry.load("checks", "brief", "validation.x")
     assert str(error.value) == (
-        "validation.x — the check theirs of their-package cannot be loaded: "
-        "ModuleNotFoundError: No module named 'no_such_module'; correct the name, or the module"
+        "validation.x — there are 2 checks brief: of one-package 1.0 and of two-package 1.0; "
+        "uninstall all but one, or name the class that you mean: one_checks:Good or two_checks:Good"
     )
+    with pytest.raises(RecipeError, match=r"there are 2 checks chat: of recipe-runner and of third-package 1\.0; "):
+        registry.load("checks", "chat", "validation.x")
+    assert registry.load("checks", "two_checks:Good", "validation.x").__name__ == "Good"
+    assert registry.load("checks", "models", "validation.x") is Models

@@ -46,6 +46,8 @@ def test_a_name_that_is_like_none(recipe: Callable[..., Path]) -> None:
 
 
 def test_a_benchmark_that_names_no_metrics_may_give_any(recipe: Callable[..., Path], tmp_path: Path) -> None:
-    (tmp_path / "own.py").write_text("from recipe_runner.api import Benchmark\n\nclass Own(Benchmark):\n    pass\n")
+    (tmp_path / "own.py").write_text(
+        "from recipe_runner.api import Benchmark\n\nclass Own(Benchmark):\n    def run(self, name, bench): ...\n"
+    )
     recipe(MINE.replace("BENCHMARK", "'own:Own'"))
     assert notes("benchmark.guide.uses='own:Own'") == []

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from recipe_runner import registry
@@ -65,11 +65,13 @@ def document(distribution: str | None = None) -> Schema:
 
 
 def _plugins(kind: str, distribution: str | None) -> Iterable[tuple[str, type[Plugin]]]:
-    """The plugins of one kind by name; one that cannot be loaded is left to whoever names it."""
-    for name, point in registry.known(kind).items():
-        if distribution is None or (point.dist is not None and point.dist.name == distribution):
-            with contextlib.suppress(RecipeError):
-                yield name, registry.load(kind, name, kind)
+    """The plugins of one kind by name; one that cannot be loaded, or has no schema, is left to whoever names it."""
+    for name, installed in registry.known(kind).items():
+        if distribution in (None, *(one.distribution for one in installed)):
+            with contextlib.suppress(RecipeError, PydanticUserError):
+                cls = registry.load(kind, name, kind)
+                cls.model_json_schema()
+                yield name, cls
 
 
 def _sections(plugins: Mapping[str, Mapping[str, type[Plugin]]]) -> Schema:

@@ -1,11 +1,11 @@
-"""What a file in an added folder (`--config-dir`) may hold: the facts of one choice, and nothing about other sections.
+"""What a file in an added folder (`--config-dir`, or a package's) may hold: the facts of one choice, nothing else.
 
 Hydra would let such a file set any key, read variables into it (`${…}`), and write out YAML aliases without end; so
 each is read our way first.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,8 +19,8 @@ NAME: Final = re.compile(r"\w[\w.+-]*")
 ENGINE: Final = "override /engine@_global_.engine"
 
 
-def check(folders: Collection[Path]) -> None:
-    """Check every choice in the added folders.
+def check(folders: Collection[Path], chosen: Iterable[Path] = ()) -> None:
+    """Check every choice in the added folders, and what was `chosen` elsewhere.
 
     Raises:
         RecipeError: a file cannot be read, or says more than it may; all of them at once.
@@ -31,7 +31,8 @@ def check(folders: Collection[Path]) -> None:
         for folder in folders
         if (folder / "hydra").exists()
     ]
-    for file in (file for folder in folders for group in GROUPS for file in sorted(folder.glob(f"{group}/*.yaml"))):
+    listed = (file for folder in folders for group in GROUPS for file in sorted(folder.glob(f"{group}/*.yaml")))
+    for file in (*listed, *chosen):
         try:
             faults += _faults(file, *read(file))
         except RecipeError as exc:

@@ -30,6 +30,7 @@ from recipe_runner.composition.space import DEFAULTS, GROUPS, Space, unknown_key
 from recipe_runner.composition.stack import nested, stack
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import shipped
+from recipe_runner.plugins import packages
 
 NEEDED: Final = ("recipe", "hardware", "engine")  # taken away, they are chosen as if they had not been named
 MOST_POINTS: Final = 10_000
@@ -187,13 +188,14 @@ def compose(chosen: Mapping[str, str], space: Space) -> Composed:
     if fatal := faults.keys() - DEFAULTS.keys():
         raise RecipeError(*(faults[group] for group in faults if group in fatal or group in DEFAULTS))
     choices |= {group: DEFAULTS[group] for group in faults}
-    added.check(space.config_dirs)
+    theirs = (space.file(group, choices[group]) for group in added.GROUPS)
+    added.check(space.config_dirs, filter(packages.origin, theirs))
     recipe_file, folders = space.recipe(choices["recipe"])
     choices["recipe"] = recipe_file.stem
     groups: dict[str, Iterable[str]] = {group: space.names(group) for group in ("validation", "benchmark", "hardware")}
     family = lineage(recipe_file.stem, folders, groups)
     named = {group: name for group, name in choices.items() if group != "engine" or group in chosen}
-    config, taken = _hydra(tuple(sorted(named.items())), space.config_dirs, tuple(folders))
+    config, taken = _hydra(tuple(sorted(named.items())), tuple(space.conf[:-1]), tuple(folders))
     choices |= {group: taken[group] for group in ("engine", "hardware")}
     layers = list(stack(config, choices, space))
     bare = fold(layers)

@@ -1,10 +1,11 @@
 """What pydantic finds wrong, in our words."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from recipe_runner.composition.layers import Folded
 from recipe_runner.composition.library import SECTIONS
@@ -14,8 +15,11 @@ from recipe_runner.errors import Fault, choose
 def faults_of(exc: ValidationError, cls: type[BaseModel], key: str, folded: Folded) -> Iterator[Fault]:
     """Pydantic's errors in our words, one for each place."""
     seen = set()
+    block: Any = folded.values
+    for part in key.split("."):
+        block = block.get(part) if isinstance(block, Mapping) else None
     for error in exc.errors():
-        at = ".".join([key, *(str(part) for part in error["loc"] if str(part) in _names(cls, error))])
+        at = ".".join([key, *_written(error, block)])
         if at in seen:
             continue
         seen.add(at)
@@ -44,7 +48,11 @@ def _model(cls: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel
     return cls
 
 
-def _names(cls: type[BaseModel], error: Any) -> set[str]:
-    """The parts of an error's place that a person wrote: not the names that pydantic gives to the arms of a union."""
-    arms = {"float", "int", "str", "bool", "literal['auto']", "list[str]", "constrained-float"}
-    return {str(part) for part in error["loc"] if str(part) not in arms or str(part) in cls.model_fields}
+def _written(error: ErrorDetails, value: Any) -> Iterator[str]:
+    """The parts of an error's place that a person wrote, or should have: not the names of the arms of a union."""
+    for depth, part in enumerate(error["loc"], 1):
+        if part in value if isinstance(value, Mapping) else isinstance(value, list) and isinstance(part, int):
+            value = value[part]
+            yield str(part)
+        elif error["type"] == "missing" and depth == len(error["loc"]):
+            yield str(part)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from recipe_runner.paths import shipped
+from recipe_runner.plugins import packages
 
 SECTIONS: Final = frozenset(
     ("summary", "model", "parallelism", "serve", "env", "validation", "benchmark", "profiles", "expected", "diagnosis")
@@ -12,8 +13,9 @@ SECTIONS: Final = frozenset(
 
 
 def folders(config_dirs: Iterable[Path] = ()) -> list[Path]:
-    """`./recipes` first, then the `recipes` of each added folder, then the shipped ones."""
-    found = [Path("recipes"), *(folder / "recipes" for folder in config_dirs), shipped("recipes")]
+    """`./recipes` first, then the `recipes` of each added folder, then those of packages, then the shipped ones."""
+    added = (folder / "recipes" for folder in (*config_dirs, *packages.folders()))
+    found = [Path("recipes"), *added, shipped("recipes")]
     return list(dict.fromkeys(folder.resolve() for folder in found if there(folder, Path.is_dir)))
 
 

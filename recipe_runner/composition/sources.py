@@ -22,6 +22,7 @@ from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import Lines, places, read
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import short
+from recipe_runner.plugins import packages
 
 PRESETS: Final = ("validation", "benchmark")
 IN_PROFILE: Final = SECTIONS - {"summary", "profiles"}
@@ -119,6 +120,8 @@ class Lineage:
                 self.fault(
                     file, line, f"there is no recipe {parent} to inherit from", choose(parent, names(self.folders))
                 )
+            elif fault := packages.ambiguous(f"{short(file)}:{line}", here):
+                self.faults.append(fault)
             elif here in (*descent, file):
                 self.fault(file, line, f"inherits from itself through {parent}", "remove one of the `defaults`")
             else:

@@ -9,6 +9,7 @@ from typing import Final
 from recipe_runner.composition import library, nearby
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import personal_config, shipped, short
+from recipe_runner.plugins import packages
 
 GROUPS: Final = ("recipe", "hardware", "engine", "parallelism", "validation", "benchmark")
 SECTIONS: Final = (
@@ -23,7 +24,7 @@ DEFAULTS: Final = {
 
 @dataclass(frozen=True)
 class Space:
-    """Where choices are looked for: the person's folders before ours."""
+    """Where choices are looked for: the person's folders, then those of packages, then ours."""
 
     config_dirs: tuple[Path, ...] = ()
 
@@ -38,14 +39,21 @@ class Space:
 
     @property
     def conf(self) -> list[Path]:
-        return [*(folder for folder in self.config_dirs if library.there(folder, Path.is_dir)), shipped("conf")]
+        own = (folder for folder in self.config_dirs if library.there(folder, Path.is_dir))
+        return [*own, *packages.folders(), shipped("conf")]
 
     def file(self, group: str, name: str) -> Path:
-        files = (folder / group / f"{name}.yaml" for folder in self.conf)
-        found = next((file for file in files if library.there(file)), None)
-        if found is None:
+        found = self._files(group, name)
+        if not found:
             raise RecipeError(Fault(group, f"there is no {group} {name}", choose(name, self.names(group))))
-        return found
+        if fault := packages.ambiguous(group, found[0]):
+            raise RecipeError(fault)
+        return found[0]
+
+    def _files(self, group: str, name: str) -> list[Path]:
+        """The files of that name, the one that counts first."""
+        folders = self.recipes if group == "recipe" else [folder / group for folder in self.conf]
+        return [file for folder in folders if library.there(file := folder / f"{name}.yaml")]
 
     def astray(self) -> Iterator[Fault]:
         """What is wrong with the person's folders."""
@@ -74,6 +82,8 @@ class Space:
                 existing = self.names(group) | ({"auto"} if group == "hardware" else set())
                 absent = Fault(group, f"there is no {group} {name or repr(name)}", choose(name, existing))
                 yield group, self._meant(group, name) or absent
+            elif fault := packages.ambiguous(group, self._files(group, name)[0]):
+                yield group, fault
 
     def _meant(self, group: str, name: str) -> Fault | None:
         if group == "recipe":

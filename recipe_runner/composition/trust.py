@@ -1,6 +1,6 @@
 """What takes trust: code that a recipe has loaded, programs that it redirects, places that it opens or talks to.
 
-A recipe is data from anybody. What is listed here may stand in what ships with us, in `./recipes`, in the person's own
+A recipe is data from anybody. What is listed here may stand in what is installed, in `./recipes`, in the person's own
 configuration and on the command line; from any other file it takes `--trust`. docs/explanation/trust.md says why.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from recipe_runner.composition.layers import TYPED, Folded, Origin
 from recipe_runner.errors import Fault
 from recipe_runner.paths import personal_config, shipped, short
+from recipe_runner.plugins import packages
 
 LOADS: Final = "loads code"
 REMOTE: Final = "runs code from the model's repository"
@@ -100,10 +101,10 @@ def refused(folded: Folded) -> dict[str, Fault]:
 
 
 def own(origin: Origin) -> bool:
-    """Whether a value is the person's word, or ours: typed, or from a file in a folder of theirs or ours."""
+    """Whether a value is the person's word, or ours: typed, or from a file in a folder of theirs, ours, a package's."""
     if origin.layer == TYPED:
         return True
-    roots = (shipped("conf"), shipped("recipes"), Path("recipes"), personal_config().parent)
+    roots = (shipped("conf"), shipped("recipes"), Path("recipes"), personal_config().parent, *packages.folders())
     return any(origin.folder.resolve().is_relative_to(root.resolve()) for root in roots)
 
 

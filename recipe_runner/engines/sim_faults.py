@@ -38,7 +38,7 @@ class Fault:
 
     def __init__(self, name: str | None = None, at: str = "loading", every: int = 1) -> None:
         self.name, self.at, self.every = name, at, every
-        self._requests = 0
+        self.requests = 0  # that were made so far, and may have been hit
         self._lock = threading.Lock()
 
     def stage(self, stage: str) -> None:
@@ -60,8 +60,8 @@ class Fault:
     def request(self) -> str | None:
         """What is wrong with the answer to the next request, if anything is."""
         with self._lock:
-            self._requests += 1
-            number = self._requests
+            self.requests += 1
+            number = self.requests
         if self.name in MOMENTS and self.at not in STAGES and number >= int(self.at):
             die() if self.name == "dies" else hang()
         return self.name if self.name in ANSWERS and number % self.every == 0 else None

@@ -201,15 +201,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM."""
+def parsed(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[str]]:
+    """What a command line says, and what of it is nothing to a simulated server."""
     parser = argparse.ArgumentParser(prog="sim_server", allow_abbrev=False)
     parser.add_argument("--reply", nargs=2, action="append", default=[], metavar=("PART", "TEXT"))
-    parser.add_argument("--ttft-ms", type=float, default=0)
-    parser.add_argument("--tpot-ms", type=float, default=0)
+    for name in ("--ttft-ms", "--tpot-ms", "--load-s"):
+        parser.add_argument(name, type=float, default=0)
     parser.add_argument("--capacity", type=int)
-    parser.add_argument("--load-s", type=float, default=0)
-    parser.add_argument("--fault")
     parser.add_argument("--fault-at", default="loading")
     parser.add_argument("--fault-every", type=int, default=1)
     parser.add_argument("model")
@@ -217,19 +215,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--served-model-name", nargs="+")
     parser.add_argument("--enable-auto-tool-choice", action="store_true")
-    parser.add_argument("--tool-call-parser")
-    parser.add_argument("--reasoning-parser")
+    for name in ("--fault", "--tool-call-parser", "--reasoning-parser"):
+        parser.add_argument(name)
     args, ignored = parser.parse_known_args(argv)
-    name = args.served_model_name[0] if args.served_model_name else args.model
-    fault = Fault(args.fault, args.fault_at, args.fault_every)
-    print(f"INFO: simulated server for {name} on {args.host}:{args.port}; takes no notice of {ignored}", flush=True)
-    fault.stage("start")
-    loading(args.model, args.load_s, lambda: fault.stage("loading"))
-    fault.stage("binding")
+    args.name = args.served_model_name[0] if args.served_model_name else args.model
+    return args, ignored
+
+
+def opened(args: argparse.Namespace, fault: Fault) -> Server:
+    """The server as the command line has it; it listens, and answers when it is told to serve."""
     pace = Pace(args.ttft_ms, args.tpot_ms, args.capacity)
     tools = bool(args.enable_auto_tool_choice and args.tool_call_parser)
     can = {"auto_tools": tools, "reasons": bool(args.reasoning_parser)}
-    with Server((args.host, args.port), name, args.reply, pace=pace, fault=fault, **can) as server:
+    return Server((args.host, args.port), args.name, args.reply, pace=pace, fault=fault, **can)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM."""
+    args, rest = parsed(argv)
+    fault = Fault(args.fault, args.fault_at, args.fault_every)
+    print(f"INFO: simulated server for {args.name} on {args.host}:{args.port}; takes no notice of {rest}", flush=True)
+    fault.stage("start")
+    loading(args.model, args.load_s, lambda: fault.stage("loading"))
+    fault.stage("binding")
+    with opened(args, fault) as server:
         fault.stage("serving")
         serving(args.host, server.server_port)
         server.serve_forever(poll_interval=0.05)

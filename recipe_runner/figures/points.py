@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from recipe_runner.api import best_of, comparable
+from recipe_runner.figures.better import best_of, comparable
 from recipe_runner.serialize import one_line, to_json
 
 HEADLINES: Final = {  # and what they are called

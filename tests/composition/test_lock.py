@@ -29,7 +29,7 @@ CURE = "use the lock as it was written; a copy may lack something"
 AT = "runs/x.lock.yaml"
 WORD = f"recipe={AT}"
 NOT_YOURS = "and the recipe is not yours; read it, then say --trust, or copy the recipe into ./recipes"
-CHECK = "from recipe_runner.api import Check\nclass Mine(Check):\n    {}: int = 1\n"
+CHECK = "from recipe_runner.api import Check\nclass Mine(Check):\n    {}: int = 1\n    def run(self, server): ...\n"
 
 
 @pytest.fixture

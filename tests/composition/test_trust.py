@@ -93,7 +93,8 @@ def test_no_code_is_imported_before_it_is_trusted(
 ) -> None:
     write(
         "evil_check.py",
-        "from pathlib import Path\nPath('ran').touch()\nfrom recipe_runner.api import Check\nclass C(Check): pass\n",
+        "from pathlib import Path\nPath('ran').touch()\nfrom recipe_runner.api import Check\n"
+        "class C(Check):\n    def run(self, server): ...\n",
     )
     word = stranger("validation: {v: {uses: 'evil_check:C'}}")
     for verb in ("plan", "run", "serve"):

@@ -4,7 +4,6 @@ import json
 import stat
 import subprocess
 import sys
-import venv
 import zipfile
 from pathlib import Path
 
@@ -12,29 +11,20 @@ import pytest
 
 from tests.e2e.conftest import gone, start
 from tests.running import DOWN
+from tests.wheels import ROOT, built, installed
 
-ROOT = Path(__file__).parents[2]
 LIGHT_MB = 120
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
-    subprocess.run([*pip, str(ROOT)], check=True)
-    (built,) = folder.glob("recipe_runner-*.whl")
-    return built
+    return built(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
 def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a fresh environment that holds the wheel and what it needs, and nothing else."""
-    home = tmp_path_factory.mktemp("light")
-    venv.create(home, with_pip=True)
-    pip = [home / "bin" / "python", "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "--require-hashes", "-r", ROOT / "tools" / "run.lock"], check=True)
-    subprocess.run([*pip, "--no-deps", wheel], check=True)
-    return home / "bin" / "python"
+    return installed(tmp_path_factory.mktemp("light"), ROOT / "tools" / "run.lock", wheel)
 
 
 def run(python: Path, folder: Path, *words: str) -> str:

@@ -365,7 +365,9 @@ def test_a_persons_own_defaults_count(recipe: Callable[..., Path], no_vllm: None
 def test_assets_and_modules_are_among_the_files(recipe: Callable[..., Path], write: Callable[..., Path]) -> None:
     write("recipes/assets/x.png", "an image")
     write("recipes/weights/config.json", "{}")
-    write("recipes/my_own.py", "from recipe_runner.api import Check\nclass Mine(Check):\n    pass\n")
+    write(
+        "recipes/my_own.py", "from recipe_runner.api import Check\nclass Mine(Check):\n    def run(self, server): ...\n"
+    )
     image = "{uses: image, image: assets/x.png, prompt: p, expect: {contains: x}}"
     recipe(f"model: {{id: a/model, path: weights}}\nvalidation: {{i: {image}, m: {{uses: 'my_own:Mine'}}}}\n")
     plan = planned("recipe=mine", "hardware=cpu", "engine=sim")

@@ -1,6 +1,7 @@
 """`recipe-run list`: what there is."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,14 @@ def test_everything_is_listed_under_its_heading(cli: Callable[..., Answer]) -> N
 
 @pytest.mark.parametrize("what", WHAT)
 def test_every_row_has_a_summary_and_a_source(what: str, cli: Callable[..., Answer]) -> None:
-    assert all(row["summary"] and row["source"] for row in listed(cli, what)[what].values())
+    rows = listed(cli, what)[what].values()
+    assert all(row["summary"] and row["source"] and row["origin"] == "recipe-runner" for row in rows)
 
 
 def test_one_list_is_a_table(cli: Callable[..., Answer]) -> None:
     lines = cli("list", "hardware").page.splitlines()
-    assert lines[0] == "  auto        The profile that this host is (the default)"
-    assert "  a100x2      Two A100-SXM4-40GB on one host" in lines
+    assert lines[0] == "  auto        recipe-runner  The profile that this host is (the default)"
+    assert "  a100x2      recipe-runner  Two A100-SXM4-40GB on one host" in lines
 
 
 def test_own_recipes_and_added_folders_are_listed(
@@ -57,13 +59,55 @@ def test_own_recipes_and_added_folders_are_listed(
     write("my/hardware/bare.yaml", "count: 1\n")
     rows = listed(cli, "recipes")["recipes"]
     assert (rows["internvl3"]["summary"], rows["internvl3"]["source"]) == ("My own", "recipes/internvl3.yaml")
+    assert rows["internvl3"]["origin"] == "recipes"
     assert rows["folded"]["summary"] == "Folded over two lines"
     assert rows["rude"]["summary"] == "tells the \\x1b[31mterminal\\nwhat to do"
     assert rows["silent"]["summary"] == ""
     assert rows["broken"]["summary"] == "(cannot be read; `recipe-run show broken` says why)"
     hardware = listed(cli, "hardware", "--config-dir", "my")["hardware"]
-    assert hardware["lab"]["summary"] == "The lab's machine"
+    assert (hardware["lab"]["summary"], hardware["lab"]["origin"]) == ("The lab's machine", "my/hardware")
     assert hardware["bare"]["summary"] == ""
+
+
+def test_it_imports_no_package_and_outlives_broken_ones(
+    cli: Callable[..., Answer], package: Callable[..., Path]
+) -> None:
+    ends = "raise SystemExit('imported')\n"
+    package(
+        "their-package",
+        {
+            "checks": [
+                "brief = theirs.checks:Brief",
+                "gone = theirs.gone:Gone",
+                "odd = !",
+                "chat = theirs.checks:Chat",
+            ],
+            "engines": ["own = theirs.engine:Own", "vllm = theirs.engine:Vllm"],
+        },
+        {
+            "theirs/__init__.py": ends,
+            "theirs/checks.py": f'{ends}class Brief:\n    """Is it brief?\n\n    More."""\n',
+            "theirs/engine.py": "this is no Python\n",
+        },
+    )
+    package("no-folder", {"folders": ["no = no_such_package.within"]})
+    lines = cli("list", "checks")
+    assert lines.code == 0
+    assert lines.stderr == (
+        "note: no-folder 1.0 — its folder no_such_package.within is not there; "
+        "mend or update no-folder, or remove it: `pip uninstall no-folder`\n"
+    )
+    rows = [" ".join(line.split()) for line in lines.stdout.splitlines()]
+    assert "brief their-package 1.0 Is it brief?" in rows
+    assert "gone their-package 1.0 theirs.gone:Gone" in rows
+    assert "odd their-package 1.0 !" in rows
+    assert "chat their-package 1.0 theirs.checks:Chat (there are 2 of this name)" in rows
+    (ours,) = [row for row in rows if row.startswith("chat recipe-runner Sends ")]
+    assert ours.endswith(" (there are 2 of this name)")
+    engines = [" ".join(line.split()) for line in cli("list", "engines").stdout.splitlines()]
+    assert "own their-package 1.0 theirs.engine:Own (no engine/own.yaml chooses it)" in engines
+    assert "vllm their-package 1.0 theirs.engine:Vllm (there are 2 of this name)" in engines
+    assert "theirs" not in sys.modules
 
 
 @pytest.mark.parametrize(

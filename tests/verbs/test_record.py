@@ -148,7 +148,7 @@ def test_a_recipe_is_verified_on_what_a_run_of_it_passed_on(tmp_path: Path, cli:
     real(tmp_path)
     cli("record", RUN)
     recipe = tmp_path / "recipes" / "mine.yaml"
-    assert re.search(r"^  mine +Mine \(verified on cpu\)$", cli("list", "recipes").page, re.M)
+    assert re.search(r"^  mine +recipes +Mine \(verified on cpu\)$", cli("list", "recipes").page, re.M)
     rows = {row["name"]: row for row in json.loads(cli("list", "recipes", "--json").page)["recipes"]}
     assert rows["mine"]["verified"] == ["cpu"]
     assert set(rows) == {*library.names(library.folders())}
@@ -162,7 +162,7 @@ def test_a_recipe_is_verified_on_what_a_run_of_it_passed_on(tmp_path: Path, cli:
         }
     ]
     recipe.write_text(recipe.read_text() + "# edited\n")
-    assert re.search(r"^  mine +Mine$", cli("list", "recipes").page, re.M)
+    assert re.search(r"^  mine +recipes +Mine$", cli("list", "recipes").page, re.M)
     text = f"  cpu: passed, but it or the recipe was edited since ({date}, vLLM simulated)"
     assert f"\nverified:\n{text}  # {FILE}\n" in cli("show", "mine", "hardware=cpu").page
 
@@ -172,7 +172,9 @@ def test_a_run_as_typed_is_recorded_and_verifies_nothing(tmp_path: Path, cli: Ca
     edit(run / "report.json", lambda report: report["overrides"].update({"serve.dtype": "half"}))
     told = "it was run with serve.dtype, and the recipe says otherwise, so the recipe does not count as verified by it"
     assert cli("record", RUN) == (0, f"{FILE}\n", f"note: {told}\n")
-    assert re.search(r"^  mine +Mine \(passed as typed on cpu with serve.dtype\)$", cli("list", "recipes").page, re.M)
+    assert re.search(
+        r"^  mine +recipes +Mine \(passed as typed on cpu with serve.dtype\)$", cli("list", "recipes").page, re.M
+    )
     rows = {row["name"]: row for row in json.loads(cli("list", "recipes", "--json").page)["recipes"]}
     assert (rows["mine"]["verified"], rows["mine"]["as_typed"]) == ([], ["cpu with serve.dtype"])
     assert "  cpu: passed as typed, with serve.dtype (" in cli("show", "mine", "hardware=cpu").page

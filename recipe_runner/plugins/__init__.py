@@ -1,0 +1,1 @@
+"""What the contract for plugins is made of, and how those that are installed are found."""
