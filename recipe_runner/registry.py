@@ -36,23 +36,26 @@ def load(kind: str, uses: object, where: str, beside: Iterable[Path] = ()) -> ty
     """
     if not isinstance(uses, str):
         raise RecipeError(Fault(where, "`uses` is missing", f"name what it uses: {', '.join(known(kind))}"))
-    one = None if ":" in uses else _installed(kind, uses, where)
+    one = None if ":" in uses else _installed(kind, uses, where, beside)
     named = f"{uses} of {one.origin}" if one else uses
     try:
         found = one.load() if one else by_place.load(uses, beside)
+    except by_place.Missing as exc:
+        raise RecipeError(Fault(where, str(exc), choose(exc.cls, exc.classes))) from exc
     except (Exception, SystemExit) as exc:  # a module that ends the process as it is imported is broken, too
         why = f"{type(exc).__name__}: {exc}{'' if one else by_place.looked(exc, uses, beside)}"
         what = f"the {kind[:-1]} {named} cannot be loaded: {why}"
-        raise RecipeError(Fault(where, what, one.cure if one else "correct the name, or the module")) from exc
+        raise RecipeError(Fault(where, what, one.cure if one else by_place.cure(uses))) from exc
     if wrong := _misfit(kind, found):
         raise RecipeError(Fault(where, f"{named} {wrong[0]}", one.cure if one else wrong[1]))
     return cast(type[Plugin], found)
 
 
-def _installed(kind: str, name: str, where: str) -> Installed:
+def _installed(kind: str, name: str, where: str, beside: Iterable[Path]) -> Installed:
     found = known(kind).get(name, ())
     if not found:
-        raise RecipeError(Fault(where, f"there is no {kind[:-1]} {name}", choose(name, known(kind))))
+        do = by_place.instead(name, beside) or choose(name, known(kind))
+        raise RecipeError(Fault(where, f"there is no {kind[:-1]} {name}", do))
     if len(found) > 1:
         what = f"there are {len(found)} {kind} {name}: of {' and of '.join(one.origin for one in found)}"
         do = f"uninstall all but one, or name the class that you mean: {' or '.join(one.place for one in found)}"

@@ -86,8 +86,8 @@ def test_a_broken_module_beside_the_recipe_is_told_each_time(write: Callable[...
         ),
         (
             "recipe_runner.api:Chek",
-            "the check recipe_runner.api:Chek cannot be loaded: "
-            "AttributeError: module 'recipe_runner.api' has no attribute 'Chek'; correct the name, or the module",
+            "there is no Chek in recipe_runner.api; did you mean Check? There are: Bench, Benchmark, Check, Engine, "
+            "Located, Plugin, Report, Target",
         ),
         ("os:getcwd", "os:getcwd is not a Check; derive it from recipe_runner.api.Check"),
         (

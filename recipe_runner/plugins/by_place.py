@@ -12,18 +12,47 @@ from types import ModuleType
 from recipe_runner.paths import short
 
 
+class Missing(LookupError):
+    """A module that has no such class; `classes` are those that are written in it."""
+
+    def __init__(self, module: ModuleType, named: str, cls: str) -> None:
+        super().__init__(f"there is no {cls} in {named}")
+        self.cls = cls
+        self.classes = [
+            key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__
+        ]
+
+
 def load(place: str, beside: Iterable[Path]) -> object:
     """`module:Class`, beside the recipe; or where Python looks, the folder we are in first, as `python -m` does."""
     name, _, cls = place.partition(":")
     parts = name.split(".")
     files = (folder.resolve().joinpath(*parts).with_suffix(".py") for folder in beside)
     file = next((file for file in files if all(map(str.isidentifier, parts)) and file.is_file()), None)
-    if file is not None:
-        return getattr(_from_file(file, parts), cls)
-    here = str(Path.cwd())
-    if here not in sys.path:
+    if file is None and (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
-    return getattr(importlib.import_module(name), cls)
+    module = _from_file(file, parts) if file else importlib.import_module(name)
+    try:
+        return getattr(module, cls)
+    except AttributeError:
+        raise Missing(module, name, cls) from None
+
+
+def cure(place: str) -> str:
+    """What to do about a place that nothing can be loaded from."""
+    return f"write {place.replace('.py:', ':')}" if ".py:" in place else "correct the name, or the module"
+
+
+def instead(name: str, beside: Iterable[Path]) -> str | None:
+    """What to write instead of a name that no plugin has, where a module of that name is there."""
+    head, _, tail = name.rpartition(".")
+    for module, cls in ((name, "CLASS"), (head, tail)):
+        parts = module.split(".")
+        with contextlib.suppress(OSError):  # a name that is too long
+            files = (folder.joinpath(*parts).with_suffix(".py") for folder in (*beside, Path()))
+            if all(map(str.isidentifier, parts)) and any(file.is_file() for file in files):
+                return f"write {module}:{cls}"
+    return None
 
 
 def looked(exc: BaseException, place: str, beside: Iterable[Path]) -> str:

@@ -1,6 +1,7 @@
 """A newcomer's three walks: a recipe, a check, a hardware profile, by what the pages say and nothing else."""
 
 import re
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -72,8 +73,9 @@ TURNS = yaml.safe_load((ROOT / "tests" / "data" / "wrong_turns.yaml").read_text(
     "turn", [pytest.param(turn, id=f"{walk}: {name}") for walk, turns in TURNS.items() for name, turn in turns.items()]
 )
 def test_a_wrong_turn_is_told_with_its_cure(
-    turn: dict[str, Any], write: Callable[..., Path], cli: Callable[..., Answer]
+    turn: dict[str, Any], write: Callable[..., Path], cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "my_checks", raising=False)  # another test's
     for name, text in turn["files"].items():
         write(name, text)
     answer = cli("plan", *turn["words"].split())
