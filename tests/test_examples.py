@@ -1,12 +1,14 @@
 """The package in examples/, built, installed beside recipe-runner's wheel in a fresh environment, and used."""
 
 import json
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.pages import blocks, commands, same
 from tests.wheels import ROOT, built, installed, with_pytest
 
 EXAMPLE = ROOT / "examples" / "recipe-runner-example"
@@ -77,3 +79,14 @@ def test_its_page_says_what_it_holds() -> None:
     text = (EXAMPLE / "README.md").read_text(encoding="utf-8")
     command = next(line for line in text.splitlines() if line.startswith("recipe-run "))
     assert command == f"recipe-run {' '.join(ON)} engine=sim benchmark=load 'report.formats=[json,line]'"
+
+
+def test_the_page_on_packages_says_what_happens(python: Path, tmp_path: Path) -> None:
+    page = ROOT / "docs" / "how-to" / "package-your-plugins.md"
+    (block,) = (block for block in blocks(page) if block.lang == "console")
+    (install, _), *typed = commands(block)
+    assert shlex.split(install) == ["pip", "install", f"./{EXAMPLE.relative_to(ROOT)}"]  # which the fixture did
+    for command, shown in typed:
+        same(run(python, tmp_path, *shlex.split(command)[1:]), shown)
+    written = {block.title or block.lang: block.body for block in blocks(page)}
+    assert written["toml"] in (EXAMPLE / "pyproject.toml").read_text(encoding="utf-8")
