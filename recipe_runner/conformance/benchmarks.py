@@ -43,7 +43,7 @@ class BenchmarkProof(BlockProof):
     def test_it_says_nothing_of_a_server_that_is_broken(self, fault: str, tmp_path: Path) -> None:
         limits = [f"timeouts.benchmark_s={BENCHMARK_S}"] if fault == "hangs" else []
         ran = self._ran(tmp_path, BROKEN[fault], *limits)
-        assert ran.item("benchmarks")["verdict"] in ("failed", "error"), ran.told
+        assert ran.item("benchmarks")["verdict"] not in ("measured", "passed"), ran.told
         assert left(tmp_path) == []
 
     def _ran(self, folder: Path, fault: Mapping[str, Any], *words: str) -> Ran:
