@@ -104,6 +104,7 @@ class Benchmarked(Check):
     metrics: Metrics
     fields: dict[str, Any]
     argv: list[str]
+    times: int | None = None
     measurements: list[Measured]
     noise: dict[str, Metrics]
     figures: list[FigureRow]

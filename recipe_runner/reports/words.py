@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from recipe_runner.reports.document import leading
-from recipe_runner.serialize import to_json
+from recipe_runner.serialize import MOST_PERCENT, to_json
+from recipe_runner.serialize import around as around
 
 MEANING: Final = {
     "passed": "Every check passed, and no figure was worse than its limit.",
@@ -15,7 +16,6 @@ MEANING: Final = {
     "error": "The run broke: what follows is no judgement of the model.",
     "interrupted": "The run was ended before it was done.",
 }
-MOST_PERCENT: Final = 1000  # beyond that it is ten times as much, or a hundred times: no noise to reckon with
 SIMULATED: Final = "Simulated: no model ran, and no figure here says anything about hardware."
 MARKS: Final = {
     **{"passed": "✓", "failed": "✗", "error": "✗", "inconclusive": "?", "interrupted": "■"},
