@@ -15,7 +15,7 @@ Fields are checked when the recipe is read, so `run` never sees a wrong one.
 """
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, get_args
@@ -25,6 +25,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from recipe_runner.client import Answer as Answer
 from recipe_runner.client import Client as Client
 from recipe_runner.errors import Fault as Fault
+from recipe_runner.figures.best import Figure as Figure
+from recipe_runner.figures.best import best_of as best_of
+from recipe_runner.figures.best import better_of as better_of
+from recipe_runner.figures.best import figure as figure
+from recipe_runner.figures.best import statement as statement
 from recipe_runner.host import environments
 
 environment: Final = environments.program
@@ -36,8 +41,8 @@ class Outcome:
     """What a check or a benchmark came to: a verdict, one line that says why, and metrics by name.
 
     A benchmark may add `samples`, every single value by what was measured (`ttft_ms`), for distributions; `curve`,
-    metrics at several loads, each point with its `load`; and `span`, when its first request began and its last one
-    ended by `time.perf_counter` of this machine.
+    metrics at several loads, each point with its `load`; and `spans`, of each part when its first request began and its
+    last one ended, by `time.perf_counter` of this machine.
 
     Raises:
         TypeError: it is something else, which no report could tell.
@@ -49,7 +54,7 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ()
-    span: tuple[float, float] | None = None
+    spans: Sequence[tuple[float, float]] = ()
 
     def __post_init__(self) -> None:
         if self.verdict not in get_args(Verdict):
@@ -72,27 +77,6 @@ class Outcome:
 def is_number(value: Any) -> bool:
     """Whether a metric may have this value: what is true or false, not finite, or a text is no number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def better_of(metric: str) -> Literal["higher", "lower"] | None:
-    """Which way a metric is better, where its name says so."""
-    if "throughput" in metric or metric.endswith(("_per_s", "goodput")) or metric.startswith("slo_"):
-        return "higher"
-    return "lower" if metric == "duration" or metric.endswith(("_ms", "_s")) else None
-
-
-def best_of(metric: str, values: Collection[float]) -> float | None:
-    """The best of several values of a metric; None where none of two is better."""
-    way = better_of(metric)
-    if way is None or len(set(values)) < 2:
-        return None
-    return max(values) if way == "higher" else min(values)
-
-
-def comparable(benchmark: Mapping[str, Any]) -> bool:
-    """Whether what a report says of a benchmark may be better than that of others: it came to its end, undoubted."""
-    doubted = any(one["counted"] and one.get("doubts") for one in benchmark.get("measurements", ()))
-    return benchmark["verdict"] in ("passed", "measured", "inconclusive") and not doubted
 
 
 def passed(detail: str = "") -> Outcome:

@@ -14,17 +14,18 @@ from recipe_runner.api import (
     Check,
     Client,
     Engine,
+    Figure,
     Outcome,
     Plugin,
     Report,
     Target,
     best_of,
     better_of,
-    comparable,
     failed,
     passed,
     skipped,
 )
+from recipe_runner.figures.best import comparable
 
 
 class Needs(Plugin):
@@ -112,8 +113,7 @@ def test_an_outcome_is_one_that_a_report_can_tell(values: tuple[Any, ...], messa
 )
 def test_which_way_a_metric_is_better_follows_from_its_name(metric: str, way: str | None) -> None:
     assert better_of(metric) == way
-    assert best_of(metric, [1, 3, 2]) == {"higher": 3, "lower": 1, None: None}[way]
-    assert best_of(metric, [2, 2]) is None
+    assert best_of(metric, [Figure(value, 1.01) for value in (1, 3, 2)]) == {"higher": 3, "lower": 1, None: None}[way]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from recipe_runner.figures import family
-from recipe_runner.figures.gates import better_of
+from recipe_runner.figures.best import better_of, step
 from recipe_runner.figures.noise import ALPHA, FEWEST, Difference, difference, smallest
 from recipe_runner.figures.runs import Measured
 
@@ -54,7 +54,7 @@ class Pair:
         return before, after
 
     def step(self, metric: str) -> float:
-        return family.step(metric, self.a.fields, min(min(values) for values in self.values(metric)))
+        return step(metric, self.a.fields, min(min(values) for values in self.values(metric)))
 
     def difference(self, metric: str, level: float) -> Difference | None:
         if not self.judge or min(map(len, self.values(metric))) < FEWEST:

@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from recipe_runner.errors import Fault, RecipeError, choose
+from recipe_runner.figures.best import SEARCHED, better_of
 from recipe_runner.figures.changes import Change, Pair, judged
-from recipe_runner.figures.family import SEARCHED, USUAL, judged_of
-from recipe_runner.figures.gates import better_of
+from recipe_runner.figures.family import USUAL, judged_of
 from recipe_runner.figures.runs import Measured, Run, Source, alike
 
 JUDGED: Final = (*SEARCHED, *USUAL)

@@ -5,12 +5,12 @@ as often as if it were judged alone; the others share what is left, and get all 
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
 
+from recipe_runner.figures.best import SEARCHED
 from recipe_runner.figures.noise import ALPHA
 
-SEARCHED: Final = ("slo_max_concurrency", "slo_request_rate")
 USUAL: Final = ("output_throughput", "median_ttft_ms", "median_tpot_ms")
 LEADER: Final = 0.8  # of a benchmark's share, if there are others
 
@@ -63,11 +63,3 @@ def holm(ps: Sequence[float], weight: Sequence[float]) -> list[Judged]:
             rest = left
         found[index] = Judged(worst, ALPHA * weight[index] / (left if math.isnan(rest) else rest))
     return [found[index] for index in range(len(ps))]
-
-
-def step(metric: str, asked: Mapping[str, Any] | None, least: float) -> float:
-    """How much more, as a share, is the next value that a search could have found; 0 for what is measured."""
-    if metric not in SEARCHED or not asked or not least > 0:
-        return 0.0
-    whole = 1 / least if metric == "slo_max_concurrency" else 0.0
-    return max(float(asked.get("precision", 0.0)), whole)

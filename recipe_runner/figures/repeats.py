@@ -110,7 +110,9 @@ class Repeats:
         last = self.made[-1]
         if self.broken:
             detail = last.outcome.detail if self.times == 1 else f"{last.name}: {last.outcome.detail}"
-            return replace(last.outcome, detail=detail, metrics=self.metrics() or last.outcome.metrics)
+            verdict = "inconclusive" if last.doubts else last.outcome.verdict
+            detail = "; ".join((detail, *last.doubts))
+            return replace(last.outcome, verdict=verdict, detail=detail, metrics=self.metrics() or last.outcome.metrics)
         rows = self.figures()
         verdicts = {gates.verdict(rows), *(one.outcome.verdict for one in self.counted)}
         verdict = next(one for one in WORST_FIRST if one in verdicts)
@@ -131,7 +133,7 @@ class Repeats:
         text, found = f"{len(self.counted)} measurements", self.metrics()
         scatter = self.noise().get("output_throughput")
         if rate := found.get("output_throughput"):
-            text += f", {rate:.2f} tok/s out" + (f" {around(scatter['half_width_percent'])}" if scatter else "")
+            text += f", {rate:.2f} tok/s out" + (f" ({around(scatter['half_width_percent'])})" if scatter else "")
         if ttft := found.get("median_ttft_ms"):
             text += f", median TTFT {ttft:.1f} ms"
         if scatter:

@@ -79,12 +79,12 @@ def _trade(sweep: Sweep, rate: Column, latency: Column) -> Iterator[Plot]:
     placed: list[Placed] = []
     for point in sweep.points:
         more, less = (point.comparable(column) for column in (rate, latency))
-        if more is not None and less is not None:
-            placed.append((point, more, less))
+        if more is not None and less is not None and less.value > 0:  # a time of 0 was not measured
+            placed.append((point, more.value, less.value))
     if len(placed) < 2:
         return
     best = [placed[place] for place in front([(more, less) for _, more, less in placed])]
-    told = "points that no other beats in both: " + "; ".join(
+    told = "points that no other beats in both, as measured: " + "; ".join(
         f"{point.folder} ({number(more)}, {number(less)})" for point, more, less in best
     )
 

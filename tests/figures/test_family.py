@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipe_runner.figures.family import SEARCHED, USUAL, holm, judged_of, level, step, weights
+from recipe_runner.figures.best import SEARCHED
+from recipe_runner.figures.family import USUAL, holm, judged_of, level, weights
 from recipe_runner.figures.noise import ALPHA
 
 
@@ -62,13 +63,3 @@ def test_holm_keeps_the_order_and_never_makes_smaller(family: list[tuple[float, 
     order = chance.sample(range(len(ps)), len(ps))
     turned = holm([ps[index] for index in order], [weight[index] for index in order])
     assert [one.p for one in turned] == pytest.approx([found[index].p for index in order])
-
-
-def test_the_steps_of_a_search() -> None:
-    asked = {"precision": 0.1}
-    assert step("slo_max_concurrency", asked, 40) == 0.1
-    assert step("slo_max_concurrency", asked, 4) == 0.25  # 5 is the next whole number
-    assert step("slo_request_rate", asked, 4) == 0.1
-    assert (
-        step("output_throughput", asked, 4) == step("slo_request_rate", None, 4) == step("slo_request_rate", {}, 4) == 0
-    )
