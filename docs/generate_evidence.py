@@ -8,6 +8,7 @@ from typing import Any, Final
 from generate_text import cell
 
 from recipe_runner.evidence import files
+from recipe_runner.serialize import around
 
 HEADLINES: Final = {
     "output_throughput": "{} tok/s out",
@@ -89,5 +90,4 @@ def _headline(item: Mapping[str, Any]) -> str:
 
 
 def _noise(of: Mapping[str, float] | None) -> str:
-    half = of and of["half_width_percent"]
-    return "" if half is None else f" ± {half:.1f} %" if half < 100 else " ± more than 100 %"
+    return "" if of is None else f" ({around(of['half_width_percent'])})"

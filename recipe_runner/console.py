@@ -1,6 +1,7 @@
 """What a person sees during a run: a live view on a terminal, plain lines elsewhere; all of it on stderr."""
 
 import contextlib
+import itertools
 import sys
 import time
 from collections.abc import Mapping
@@ -14,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from recipe_runner.api import Outcome
-from recipe_runner.figures.points import BEST, columns
+from recipe_runner.figures.points import BEST, columns, statements
 from recipe_runner.model.serving import GIB
 from recipe_runner.paths import short
 from recipe_runner.plan import Plan
 from recipe_runner.report import Record
-from recipe_runner.serialize import one_line
+from recipe_runner.serialize import around, one_line, provenance
 from recipe_runner.serving.serverlog import last_line
 
 COLOURS: Final = {
@@ -166,7 +167,8 @@ def summary(sweep: Mapping[str, Any], stream: IO[str] | None = None) -> None:
         if point["report"]:
             console.print(_verdict(point["report"]))
     found = dict(columns(sweep))
-    table = Table(*found, caption=f"{BEST} best", caption_justify="left")
+    told = [f"{BEST} best"] if any(BEST in text for text in itertools.chain(*found.values())) else []
+    table = Table(*found, caption="\n".join([*told, *statements(sweep)]) or None, caption_justify="left")
     for row in zip(*found.values(), strict=True):
         table.add_row(*row)
     _whole(console, table)
@@ -220,7 +222,7 @@ def figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any]) -> Table:
     known = {name for section in SECTIONS for name in section}
     asked = {row["metric"] for row in rows} if known & {*metrics} else {*metrics}
     if noise:
-        table.add_column("±", justify="right")
+        table.add_column("may be off by", justify="right")
     sources = list(dict.fromkeys(row["expected"] for row in rows))
     for source in sources:
         table.add_column("reported" if len(sources) == 1 else source, justify="right")
@@ -230,12 +232,12 @@ def figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any]) -> Table:
         table.add_section()
         for name in (name for name in section if name in metrics):
             said = {row["expected"]: row for row in rows if row["metric"] == name}
-            cells = [f"{noise[name]['half_width_percent']:.1f} %" if name in noise else ""] if noise else []
+            cells = [around(noise[name]["half_width_percent"]) if name in noise else ""] if noise else []
             cells += [_number(said[source]["value"]) if source in said else "" for source in sources]
             limits = [f"{_number(row['limit'])} {row['verdict']}" for row in said.values() if row["verdict"]]
             table.add_row(section[name], _number(metrics[name]), *cells, *[", ".join(limits)] * gated)
-    told = (f"{expected[source]['hardware']}; {expected[source]['source']}" for source in sources)
-    table.caption = "\n".join(f"reported: {words}" for words in told) or None
+    heads = {source: "reported" if len(sources) == 1 else source for source in sources}
+    table.caption = "\n".join(f"{head}: {provenance(expected[name], name)}" for name, head in heads.items()) or None
     return table
 
 

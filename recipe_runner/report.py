@@ -93,7 +93,8 @@ class Record(Folder):
         item: dict[str, Any] = {"name": name, "uses": uses, "verdict": outcome.verdict, "detail": outcome.detail}
         item |= {"seconds": round(seconds, 3), "metrics": dict(outcome.metrics)}
         benchmark = self.plan.benchmarks[name]
-        asked = {"fields": benchmark.asked(), "argv": list(benchmark.argv(self.plan.target))}
+        asked: dict[str, Any] = {"fields": benchmark.asked(), "argv": list(benchmark.argv(self.plan.target))}
+        asked["times"] = self.plan.times(name)
         self.benchmarks.append({**item, **asked, **measured})
         self.event("benchmark", **item)
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+KINDS: Final = {"own": "own run"}  # of expected figures, what does not say it itself
+MOST_PERCENT: Final = 1000  # beyond that it is ten times as much, or a hundred times: no noise to reckon with
 # what steers a terminal, ends a line for some readers, turns text round, or is half a character
 UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
@@ -32,6 +34,22 @@ def one_line(text: str, most: int = 500) -> str:
     """Text from elsewhere on one line: control characters escaped, so that none can steer a terminal; cut if long."""
     plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:most])
     return plain if len(text) <= most else f"{plain}…"
+
+
+def around(percent: float) -> str:
+    """How far a mean may be off by a ratio of so many percent upwards: `± 1.9 %`, or `−54.5 % to +120.0 %`."""
+    if percent >= MOST_PERCENT:
+        return f"−{100 * percent / (100 + percent):.1f} % to over +{MOST_PERCENT} %"
+    down, up = (f"{each:.1f}" for each in (100 * percent / (100 + percent), percent))
+    return f"± {up} %" if down == up else f"−{down} % to +{up} %"
+
+
+def provenance(expected: Mapping[str, Any], name: str) -> str:
+    """Where the expected figures of this name are from: on what, which vLLM, which workload, when, who says so."""
+    vllm, kind = expected.get("vllm"), expected.get("kind")
+    who = f"{KINDS.get(kind, kind)}: {expected['source']}" if kind else expected["source"]
+    told = (expected["hardware"], vllm and f"vLLM {vllm}", f"workload {expected.get('workload') or name}")
+    return "; ".join(filter(None, (*told, expected.get("date"), who)))
 
 
 def _plain(value: Any) -> Any:

@@ -184,6 +184,7 @@ METRICS = {"completed": 50, "duration": 1234.5, "p99_itl_ms": 0.125, "median_ttf
 NOTHING: dict[str, Any] = {"noise": {}, "figures": []}
 BENCHMARK = {"name": "[guide]", "verdict": "measured", "metrics": METRICS, **ITEM, **NOTHING}
 EXPECTED = {"hardware": "2 × [A100]", "source": "https://example.org"}
+OWN = {"kind": "own", "vllm": "0.32.0", "date": "2026-11-23", "workload": "load"}
 FIGURES = [
     {"expected": "[guide]", "metric": "completed", "value": 497.0, "limit": None, "verdict": None},
     {"expected": "[guide]", "metric": "failed", "value": 1, "limit": None, "verdict": None},
@@ -227,7 +228,7 @@ def test_figures_beside_those_that_were_reported() -> None:
         "P99 ITL (ms) 0.12",
     ]
     assert text.startswith("[guide]")
-    assert "reported: 2 × [A100]; https://example.org" in text
+    assert "reported: 2 × [A100]; workload [guide]; https://example.org" in text
     assert "other" in text
     assert "metric" not in text[text.index("example.org") :]
 
@@ -237,16 +238,20 @@ def test_figures_with_their_noise_and_limits() -> None:
     own = {"expected": "own", "metric": "median_ttft_ms", "value": 990, "limit": 1039.5, "verdict": "inconclusive"}
     guide = {"expected": "guide", "metric": "slo_max_concurrency", "value": 8, "limit": None, "verdict": None}
     shown = BENCHMARK | {"metrics": METRICS | {"slo_max_concurrency": 7}, "noise": noise, "figures": [own, guide]}
-    text = closed(benchmarks=[shown], expected={"own": EXPECTED, "guide": EXPECTED})
+    text = closed(benchmarks=[shown], expected={"own": EXPECTED | OWN, "guide": EXPECTED})
     rows = [" ".join(re.split(r"\s*[│┃]\s*", line)).strip() for line in text.splitlines() if line[:1] in "│┃"]
     assert rows == [
-        "metric measured ± own guide limit",
+        "metric measured may be off by own guide limit",
         "Successful requests 50",
         "Benchmark duration (s) 1,234.50",
-        "Median TTFT (ms) 1,000 2.2 % 990  1,039.50 inconclusive",
+        "Median TTFT (ms) 1,000 ± 2.2 % 990  1,039.50 inconclusive",
         "P99 ITL (ms) 0.12",
         "Largest concurrency that meets the SLO 7   8",
     ]
+    assert "own: 2 × [A100]; vLLM 0.32.0; workload load; 2026-11-23; own run: https://example.org\n" in text
+    assert "guide: 2 × [A100]; workload guide; https://example.org\n" in text
+    wide = closed(benchmarks=[shown | {"noise": {"median_ttft_ms": {"half_width_percent": 120.0}}, "figures": []}])
+    assert "│ −54.5 % to +120.0 % │" in wide
 
 
 def test_metrics_that_are_none_of_vllms() -> None:

@@ -106,7 +106,8 @@ def test_five_times_and_a_warm_up_where_a_figure_gates(series: Run, capsys: pyte
     assert len(found["distributions"]["ttft_ms"]) == 101
     assert found["noise"]["output_throughput"]["spread_percent"] == pytest.approx(1.6, abs=0.1)
     assert found["detail"] == (
-        "5 measurements, 100.00 tok/s out ± 3.3 %; a difference of 5.3 % would have been seen; "
+        "5 measurements, 100.00 tok/s out (−3.2 % to +3.3 %); "
+        "a difference of 5.3 % in tok/s would have been seen 9 times in 10; "
         "100 tok/s is above 95.0 tok/s by more than the noise of 3.3 %"
     )
     assert [event["name"] for event in folder.events if event["event"] == "measurement"] == [

@@ -53,4 +53,4 @@ def judge(result: Mapping[str, Any], asked: int) -> Outcome:
     rate, ttft = metrics.get("output_throughput", 0.0), metrics.get("median_ttft_ms", 0.0)
     detail = f"{completed} requests, {rate:.2f} tok/s out, median TTFT {ttft:.1f} ms"
     kept = {f"{kind}_ms": found.ms[kind] for kind in SAMPLED if found.ms.get(kind)}
-    return Outcome("measured", detail, metrics, samples=kept, span=found.span)
+    return Outcome("measured", detail, metrics, samples=kept, spans=(found.span,) if found.span else ())

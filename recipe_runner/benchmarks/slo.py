@@ -114,11 +114,12 @@ class Slo(Benchmark):
         trials, curve = _trials(probes), _curve(probes)
         level = " and ".join(f"{_metric(name)} ≤ {most:g} ms" for name, most in self.slo.items())
         low, high = search.boundary(trials)
+        spans = [span for probe in probes for span in probe.outcome.spans]
         if low is None:
             last = probes[-1].outcome
             once = " a second time" if any(met for _, met in trials) else ""
             detail = f"not even {self._at(self.lowest)} meets {level}{once}: {self._missed(last)}"
-            return Outcome("failed", detail, last.metrics, curve=curve)
+            return Outcome("failed", detail, last.metrics, curve=curve, spans=spans)
         found = [probe.outcome for probe in probes if probe.met and probe.load == low][-1]
         least = "at least " if high == math.inf else ""
         beyond = f" ({high:g} does not)" if high < math.inf else f" ({low:g} is the most that was tried)"
@@ -129,7 +130,7 @@ class Slo(Benchmark):
             told.append("no probe was left to measure it again")
         metrics = {**found.metrics, f"slo_{self.vary}": low}
         verdict: Verdict = "measured" if search.confirmed(trials) else "inconclusive"
-        return replace(found, verdict=verdict, detail="; ".join(told), metrics=metrics, curve=curve)
+        return replace(found, verdict=verdict, detail="; ".join(told), metrics=metrics, curve=curve, spans=spans)
 
 
 def _trials(probes: Sequence[Probe]) -> list[tuple[float, bool]]:

@@ -196,6 +196,7 @@ PARTS: Final[Mapping[str, Callable[[Case], Found]]] = {
 
 def _again(evidence: Document, benchmark: Benchmarked) -> Any:
     """The measurements as the run had them, to be judged again."""
+    from recipe_runner.figures.noise import FEWEST
     from recipe_runner.figures.repeats import Measurement, Repeats
 
     made = [
@@ -203,7 +204,8 @@ def _again(evidence: Document, benchmark: Benchmarked) -> Any:
         for one in benchmark.measurements
     ]
     world = evidence.parallelism.world
-    return Repeats(benchmark.name, len(made), evidence.expected, evidence.hardware, world, made)
+    repeated = sum((one.times or len(one.measurements)) >= FEWEST for one in evidence.benchmarks)
+    return Repeats(benchmark.name, len(made), evidence.expected, evidence.hardware, world, repeated, made)
 
 
 def _numbers(of: str, said: Mapping[str, float], now: Mapping[str, float], margin: float) -> Iterator[str]:

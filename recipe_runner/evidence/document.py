@@ -112,6 +112,7 @@ class Benchmarked(Check):
     metrics: Metrics
     fields: dict[str, Any]
     argv: list[str]
+    times: int | None = None  # evidence of before has none
     measurements: list[Measured]
     noise: dict[str, Metrics]
     figures: list[FigureRow]

@@ -191,7 +191,7 @@ def _benchmark(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def _picked(kind: type[BaseModel], part: Mapping[str, Any]) -> dict[str, Any]:
     """What evidence keeps of a part of the report."""
-    return {key: part[key] for key in kind.model_fields}
+    return {key: part[key] for key, field in kind.model_fields.items() if key in part or field.is_required()}
 
 
 def _run(run: Path) -> dict[str, Any]:

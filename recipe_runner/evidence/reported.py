@@ -133,6 +133,8 @@ class Benchmark(Check):
     """Its fields, as in the plan."""
     argv: list[str]
     """Its command, as in the plan."""
+    times: int
+    """How often it was to be measured, the warm-up aside."""
     measurements: list[Measurement]
     """Each measurement, in order."""
     noise: dict[str, dict[str, float]]

@@ -1,16 +1,16 @@
 """How two runs differ: in their configuration, in what they measured, in their verdicts; and what of that is noise."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from recipe_runner.errors import Fault, RecipeError, choose
-from recipe_runner.figures.gates import better_of
-from recipe_runner.figures.noise import ALPHA, FEWEST, difference, holm, noise
+from recipe_runner.figures.best import SEARCHED, better_of
+from recipe_runner.figures.changes import Change, Pair, judged
+from recipe_runner.figures.family import USUAL, judged_of
 from recipe_runner.figures.runs import Measured, Run, Source, alike
 
-JUDGED: Final = ("output_throughput", "median_ttft_ms", "median_tpot_ms")
+JUDGED: Final = (*SEARCHED, *USUAL)
 GOOD: Final = ("passed", "measured")
 LOST: Final = ("failed", "error")
 ENDED: Final = ("passed", "failed", "inconclusive")
@@ -34,25 +34,6 @@ class Turned:
     name: str
     a: str
     b: str
-
-
-@dataclass(frozen=True)
-class Change:
-    """One metric from A to B, in percent of A, with the bounds of its interval; None is what cannot be said.
-
-    `p` is adjusted for all metrics of the comparison; `smallest_percent` is the difference that would have been seen.
-    """
-
-    metric: str
-    a: float
-    b: float
-    percent: float | None
-    low_percent: float | None = None
-    high_percent: float | None = None
-    p: float | None = None
-    smallest_percent: float | None = None
-    verdict: str = "not judged"
-    regression: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,9 +69,11 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        if self.turned or any(change.regression for change in self.judged):
+        if self.turned or any(change.regression for change in self.changes):
             return "regression"
-        return "no regression" if self.judged else "nothing judged"
+        if self.judged:
+            return "not all judged" if any(change.silent for change in self.changes) else "no regression"
+        return "nothing judged"
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "verdict": self.verdict}
@@ -110,12 +93,12 @@ def compare(a: Source, b: Source, metrics: Sequence[str] = (), min_change: float
     pairs = {point: alike(a.runs[point], b.runs[point]) for point in a.runs if point in b.runs}
     if metrics:
         _known(metrics, pairs.values())
-    found = [benchmark for point, pair in pairs.items() for benchmark in _benchmarks(point, *pair, metrics or JUDGED)]
+    found = list(_benchmarks(pairs, metrics, min_change))
     return Comparison(
         notes=(*_unrecorded(pairs.values()), *_unpaired(a, b)),
         configuration=tuple(_configuration(pairs)),
         turned=tuple(turned for point, pair in pairs.items() for turned in _turned(point, *pair, found)),
-        benchmarks=tuple(_judged(found, min_change)),
+        benchmarks=tuple(found),
         looked_for=tuple(metrics or JUDGED),
     )
 
@@ -185,15 +168,18 @@ def _turned(point: str, a: Run, b: Run, found: Iterable[Compared]) -> Iterator[T
             yield Turned(point, name, before, after)
 
 
-def _benchmarks(point: str, a: Run, b: Run, metrics: Sequence[str]) -> Iterator[Compared]:
-    """Each benchmark that is in both, with what can be said of its metrics one by one."""
-    for one, other in _common(a, b):
-        against = tuple(_against(a, b, one, other))
-        known = [metric for metric in metrics if metric in one.metrics and metric in other.metrics]
-        changes = tuple(_change(metric, one, other, judge=not against) for metric in known)
-        both = (metric for metric in one.metrics if metric in other.metrics and better_of(metric))
-        others = tuple(metric for metric in both if metric not in known)
-        yield Compared(point, one.name, one.verdict, other.verdict, against, changes, others)
+def _benchmarks(pairs: Mapping[str, tuple[Run, Run]], metrics: Sequence[str], min_change: float) -> Iterator[Compared]:
+    """Each benchmark that is in both, with what can be said of its metrics."""
+    listed = []
+    for point, (a, b) in pairs.items():
+        for one, other in _common(a, b):
+            both = [metric for metric in one.metrics if metric in other.metrics]
+            against, wanted = tuple(_against(a, b, one, other)), metrics or judged_of(both)
+            listed.append((point, against, Pair(one, other, not against), [key for key in wanted if key in both], both))
+    changes = judged([(pair, known) for _, _, pair, known, _ in listed], min_change)
+    for (point, against, pair, known, both), metric in zip(listed, changes, strict=True):
+        others = tuple(key for key in both if better_of(key) and key not in known)
+        yield Compared(point, pair.a.name, pair.a.verdict, pair.b.verdict, against, metric, others)
 
 
 def _against(a: Run, b: Run, one: Measured, other: Measured) -> Iterator[str]:
@@ -210,36 +196,3 @@ def _against(a: Run, b: Run, one: Measured, other: Measured) -> Iterator[str]:
             yield f"the workloads are not the same: {told}"
     for side, measured in (("A", one), ("B", other)):
         yield from (f"{side} is in doubt: {doubt}" for doubt in measured.doubts)
-
-
-def _change(metric: str, one: Measured, other: Measured, *, judge: bool) -> Change:
-    a, b = one.metrics[metric], other.metrics[metric]
-    before, after = one.values(metric), other.values(metric)
-    plain = Change(metric, a, b, 100 * (b / a - 1) if a > 0 else None)
-    if not judge:
-        return plain
-    if min(len(before), len(after)) < FEWEST:
-        return replace(plain, verdict="too few repeats")
-    found, noises = difference(before, after), [one for one in (noise(before), noise(after)) if one]
-    if found is None:
-        return plain
-    smallest = math.hypot(*(one.smallest_difference_percent for one in noises)) / math.sqrt(2)
-    return Change(metric, a, b, found.percent, found.low_percent, found.high_percent, found.p, smallest)
-
-
-def _judged(found: Sequence[Compared], min_change: float) -> Iterator[Compared]:
-    """The same with a verdict on each metric: all of them are one family, so that none is significant by chance."""
-    family = iter(holm([change.p for one in found for change in one.metrics if change.p is not None]))
-    for one in found:
-        yield replace(one, metrics=tuple(_verdict(change, family, min_change) for change in one.metrics))
-
-
-def _verdict(change: Change, family: Iterator[float], min_change: float) -> Change:
-    if change.p is None or change.percent is None:
-        return change
-    p = next(family)
-    if p >= ALPHA:
-        return replace(change, p=p, verdict="no difference seen")
-    worse = (change.percent > 0) == (better_of(change.metric) == "lower")
-    regression = worse and abs(change.percent) >= min_change
-    return replace(change, p=p, verdict="slower" if worse else "faster", regression=regression)

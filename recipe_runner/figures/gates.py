@@ -8,7 +8,7 @@ from typing import Any, Literal
 from recipe_runner.api import Benchmark
 from recipe_runner.composition.schema import Expected, Figure
 from recipe_runner.errors import Fault, choose
-from recipe_runner.figures import better
+from recipe_runner.figures import best
 from recipe_runner.figures.noise import FEWEST, against, noise
 
 Better = Literal["higher", "lower"]
@@ -17,7 +17,7 @@ GateVerdict = Literal["passed", "failed", "inconclusive"]
 
 def better_of(metric: str, figure: Figure | None = None) -> Better | None:
     """Which way a metric is better: as the figure says, or else as its name does."""
-    return (figure and figure.better) or better.better_of(metric)
+    return (figure and figure.better) or best.better_of(metric)
 
 
 def gated(expected: Mapping[str, Expected], benchmark: str, hardware: str) -> bool:

@@ -24,8 +24,9 @@ class Noise:
     """What several measurements of one thing tell of their noise, in percent of their geometric mean.
 
     `spread` is the standard deviation of a single one, `drift` the way from first to last along a straight line,
-    `half_width` how far the mean may be off, and never less than half the drift. `smallest_difference` is what a
-    comparison with as many others of the same spread would find 9 times in 10.
+    `half_width` how far the mean may be off upwards (and as a ratio downwards: +100 % and −50 %), and never less than
+    half the drift. `smallest_difference` is what a comparison with as many others of the same spread would find 9 times
+    in 10.
     """
 
     count: int
@@ -38,7 +39,10 @@ class Noise:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much more, or less, `after` is than `before`, and between what; `p` as Welch's test has it."""
+    """How much more, or less, `after` is than `before`, and between what at a level; `p` as Welch's test has it.
+
+    The interval is without 0 exactly where `p` is below the level.
+    """
 
     percent: float
     low_percent: float
@@ -46,8 +50,8 @@ class Difference:
     p: float
 
 
-def noise(values: Sequence[float]) -> Noise | None:
-    """The noise of measurements in the order made; None where nothing can be said."""
+def noise(values: Sequence[float], level: float = ALPHA) -> Noise | None:
+    """The noise of measurements in the order made, compared at this `level`; None where nothing can be said."""
     if not _tells(values):
         return None
     from scipy import stats
@@ -60,7 +64,7 @@ def noise(values: Sequence[float]) -> Noise | None:
         spread_percent=_percent(spread),
         drift_percent=_percent(_drift(logs)),
         half_width_percent=_percent(_half_width(logs)),
-        smallest_difference_percent=_percent(spread * _smallest_effect(len(values))),
+        smallest_difference_percent=_percent(_smallest(logs, logs, level)),
     )
 
 
@@ -80,27 +84,29 @@ def against(
     return "failed" if mean + half < 0 else "inconclusive"
 
 
-def difference(before: Sequence[float], after: Sequence[float]) -> Difference | None:
-    """How two sets of measurements differ, by Welch's t-test (Welch 1947); None where nothing can be said of one."""
+def difference(
+    before: Sequence[float], after: Sequence[float], level: float = ALPHA, step: float = 0.0
+) -> Difference | None:
+    """How two sets of measurements differ, by Welch's t-test (Welch 1947); None where nothing can be said of one.
+
+    Where values have steps, a share of each, as those that a search may find, only more than a step is a difference.
+    """
     if not (_tells(before) and _tells(after)):
         return None
     from scipy import stats
 
-    old, new = _logs(before, before[0]), _logs(after, before[0])
+    old, new, least = _logs(before, before[0]), _logs(after, before[0]), math.log1p(step)
+    gap = float(new.mean() - old.mean())
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # that values are all the same
-        test = stats.ttest_ind(new, old, equal_var=False)
-        interval = test.confidence_interval(1 - ALPHA)
-    p = 1.0 if math.isnan(test.pvalue) else float(test.pvalue)  # no spread and no difference
-    return Difference(_percent(new.mean() - old.mean()), _percent(interval.low), _percent(interval.high), p)
+        interval = stats.ttest_ind(new, old, equal_var=False).confidence_interval(1 - level)
+        p = stats.ttest_ind(new - math.copysign(least, gap), old, equal_var=False).pvalue
+    p = 1.0 if abs(gap) <= least * (1 + 1e-9) else float(p)  # 1e-9: what rounding makes of a step
+    return Difference(_percent(gap), _percent(interval.low - least), _percent(interval.high + least), p)
 
 
-def holm(ps: Sequence[float]) -> list[float]:
-    """Each p adjusted for that there are several (Holm 1979): below ALPHA, the error of all together is, too."""
-    adjusted, worst = [0.0] * len(ps), 0.0
-    for rank, index in enumerate(sorted(range(len(ps)), key=ps.__getitem__)):
-        worst = max(worst, min(1.0, (len(ps) - rank) * ps[index]))
-        adjusted[index] = worst
-    return adjusted
+def smallest(before: Sequence[float], after: Sequence[float], level: float = ALPHA, step: float = 0.0) -> float:
+    """The difference, in percent, that would be found 9 times in 10 between sets that scatter like these."""
+    return _percent(_smallest(_logs(before, before[0]), _logs(after, before[0]), level) + math.log1p(step))
 
 
 def _tells(values: Sequence[float]) -> bool:
@@ -126,22 +132,29 @@ def _half_width(logs: Any) -> float:
     return max(float(stats.t.ppf(1 - ALPHA / 2, len(logs) - 1) * stats.sem(logs)), abs(_drift(logs)) / 2)
 
 
-@cache
-def _smallest_effect(count: int) -> float:
-    """The difference, in standard deviations, that Welch's test of `count` against `count` finds with POWER.
+def _smallest(old: Any, new: Any, level: float) -> float:
+    """The difference that Welch's test of two such sets of logarithms finds with POWER."""
+    variances = [float(logs.var(ddof=1)) / len(logs) for logs in (old, new)]
+    error = math.sqrt(sum(variances))
+    return error * _errors(len(old), len(new), variances[0] / error**2, level) if error else 0.0
 
-    Its statistic is distributed as noncentral t with 2·(count − 1) degrees of freedom. Those by which it is judged are
-    fewer, by how the two variances happen to share their sum: a share that follows a beta distribution, and does not
-    depend on the statistic; so the power is the mean over that.
+
+@cache
+def _errors(count: int, other: int, share: float, level: float) -> float:
+    """The same in standard errors of the difference, of whose square the first set has a `share`.
+
+    The mean difference is normal. What it is held against depends on the two variances that happen to be measured, each
+    distributed as chi-square; so the power is the mean over those.
     """
     import numpy as np
     from scipy import optimize, stats
 
-    free = count - 1
-    shares = stats.beta.ppf((np.arange(200) + 0.5) / 200, free / 2, free / 2)
-    critical = stats.t.ppf(1 - ALPHA / 2, free / (shares**2 + (1 - shares) ** 2))
-    shift = optimize.brentq(lambda shift: stats.nct.sf(critical, 2 * free, shift).mean() - POWER, 0, 100)
-    return float(shift * math.sqrt(2 / count))
+    places = (np.arange(60) + 0.5) / 60
+    one = share * stats.chi2.ppf(places, count - 1)[:, None] / (count - 1)
+    two = (1 - share) * stats.chi2.ppf(places, other - 1)[None, :] / (other - 1)
+    free = (one + two) ** 2 / (one**2 / (count - 1) + two**2 / (other - 1))
+    critical = stats.t.ppf(1 - level / 2, free) * np.sqrt(one + two)
+    return float(optimize.brentq(lambda shift: stats.norm.sf(critical - shift).mean() - POWER, 0, 1000))
 
 
 def _percent(log: float) -> float:

@@ -3,27 +3,45 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from recipe_runner.figures.better import best_of, comparable
+from recipe_runner.figures.best import USABLE, Figure, best_of, figure, statement
 from recipe_runner.serialize import one_line, to_json
 
 HEADLINES: Final = {  # and what they are called
+    "slo_max_concurrency": "concurrency within SLO",
+    "slo_request_rate": "req/s within SLO",
     "output_throughput": "output tok/s",
     "median_ttft_ms": "median TTFT ms",
     "median_tpot_ms": "median TPOT ms",
 }
-USABLE: Final = ("passed", "measured", "inconclusive")
 NOTHING: Final[Mapping[str, Any]] = {"verdict": "skipped", "metrics": {}}
 BEST: Final = "*"
 Column = tuple[str, list[str]]
 
 
 def columns(sweep: Mapping[str, Any]) -> Iterator[Column]:
-    """Each column of the table, with its heading; the best figure of a column is marked."""
+    """Each column of the table, with its heading; the best figure of a column is marked, where one is."""
     points = sweep["points"]
     yield "point", [f"{point['number']:03}" for point in points]
     for key in sweep["axes"]:
         yield key, [_shown(point["overrides"][key]) for point in points]
     yield "verdict", [point["verdict"] or ("cannot begin" if point["errors"] else "not run") for point in points]
+    for name, heading, metric, items in _figures(sweep):
+        yield f"{name}: {heading}" if name else heading, _marked(items, metric)
+
+
+def statements(sweep: Mapping[str, Any]) -> Iterator[str]:
+    """How far two figures of a column have to be apart to be told apart, in a line for each benchmark."""
+    said: dict[str, dict[str, list[Figure]]] = {}
+    for name, heading, metric, items in _figures(sweep):
+        said.setdefault(name, {})[heading] = _known(items, metric)
+    for name, found in said.items():
+        if told := statement(found):
+            yield f"{name}: {told}" if name else told
+
+
+def _figures(sweep: Mapping[str, Any]) -> Iterator[tuple[str, str, str, list[Mapping[str, Any]]]]:
+    """Each headline metric of each benchmark: the name, if there are several, how the metric is called, all points'."""
+    points = sweep["points"]
     names = dict.fromkeys(
         item["name"] for point in points for item in (point["report"] or {}).get("benchmarks", ()) if item["metrics"]
     )
@@ -31,7 +49,7 @@ def columns(sweep: Mapping[str, Any]) -> Iterator[Column]:
         items = [_item(point, name) for point in points]
         for metric, heading in HEADLINES.items():
             if any(metric in item["metrics"] for item in items):
-                yield f"{name}: {heading}" if len(names) > 1 else heading, _marked(items, metric)
+                yield name if len(names) > 1 else "", heading, metric, items
 
 
 def _item(point: Mapping[str, Any], benchmark: str) -> Mapping[str, Any]:
@@ -41,13 +59,16 @@ def _item(point: Mapping[str, Any], benchmark: str) -> Mapping[str, Any]:
     return next(found, NOTHING)
 
 
+def _known(items: list[Mapping[str, Any]], metric: str) -> list[Figure]:
+    return [one for item in items if (one := figure(item, metric)) is not None]
+
+
 def _marked(items: list[Mapping[str, Any]], metric: str) -> list[str]:
-    judged = [item["metrics"].get(metric) if comparable(item) else None for item in items]
-    best = best_of(metric, [value for value in judged if value is not None])
+    best = best_of(metric, _known(items, metric))
     values = [item["metrics"].get(metric) for item in items]
     shown = [
-        "" if value is None else f"{value:,.2f}{f' {BEST}' if may == best is not None else '  '}"
-        for value, may in zip(values, judged, strict=True)
+        "" if value is None else f"{value:,.2f}{f' {BEST}' if figure(item, metric) and value == best else '  '}"
+        for value, item in zip(values, items, strict=True)
     ]
     return [text.rjust(max(map(len, shown))) for text in shown]
 

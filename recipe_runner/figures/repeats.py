@@ -9,10 +9,11 @@ from typing import Any, Final, Self
 
 from recipe_runner.api import Outcome, Verdict
 from recipe_runner.composition.schema import Expected
-from recipe_runner.figures import gates
+from recipe_runner.figures import family, gates
 from recipe_runner.figures.counters import Counters
 from recipe_runner.figures.noise import FEWEST, noise
 from recipe_runner.plan import Plan
+from recipe_runner.serialize import around
 
 PER_CENT: Final = 101
 BROKEN: Final = ("failed", "error", "skipped")  # a measurement that says nothing
@@ -49,19 +50,24 @@ class Measurement:
 
 @dataclass
 class Repeats:
-    """The measurements of the benchmark `name`: `times` that count, on `devices` devices of a hardware profile."""
+    """The measurements of the benchmark `name`: `times` that count, on `devices` devices of a hardware profile.
+
+    A comparison of the run with another would judge `benchmarks` together: those that are repeated often enough.
+    """
 
     name: str
     times: int
     expected: Mapping[str, Expected]
     hardware: str
     devices: int
+    benchmarks: int
     made: list[Measurement] = field(default_factory=list)
 
     @classmethod
     def of(cls, plan: Plan, name: str) -> Self:
         request = plan.request
-        return cls(name, plan.times(name), request.expected, plan.gates_on, request.parallelism.world)
+        repeated = sum(plan.times(each) >= FEWEST for each in plan.benchmarks)
+        return cls(name, plan.times(name), request.expected, plan.gates_on, request.parallelism.world, repeated)
 
     def names(self) -> Iterator[tuple[str, bool]]:
         """What each measurement is called, and whether it counts: of several, the first only warms up."""
@@ -104,7 +110,9 @@ class Repeats:
         last = self.made[-1]
         if self.broken:
             detail = last.outcome.detail if self.times == 1 else f"{last.name}: {last.outcome.detail}"
-            return replace(last.outcome, detail=detail, metrics=self.metrics() or last.outcome.metrics)
+            verdict = "inconclusive" if last.doubts else last.outcome.verdict
+            detail = "; ".join((detail, *last.doubts))
+            return replace(last.outcome, verdict=verdict, detail=detail, metrics=self.metrics() or last.outcome.metrics)
         rows = self.figures()
         verdicts = {gates.verdict(rows), *(one.outcome.verdict for one in self.counted)}
         verdict = next(one for one in WORST_FIRST if one in verdicts)
@@ -125,11 +133,12 @@ class Repeats:
         text, found = f"{len(self.counted)} measurements", self.metrics()
         scatter = self.noise().get("output_throughput")
         if rate := found.get("output_throughput"):
-            text += f", {rate:.2f} tok/s out" + (f" ± {scatter['half_width_percent']:.1f} %" if scatter else "")
+            text += f", {rate:.2f} tok/s out" + (f" ({around(scatter['half_width_percent'])})" if scatter else "")
         if ttft := found.get("median_ttft_ms"):
             text += f", median TTFT {ttft:.1f} ms"
         if scatter:
-            text += f"; a difference of {scatter['smallest_difference_percent']:.1f} % would have been seen"
+            least = scatter["smallest_difference_percent"]
+            text += f"; a difference of {least:.1f} % in tok/s would have been seen 9 times in 10"
         return text
 
     def figures(self) -> list[dict[str, Any]]:
@@ -142,7 +151,8 @@ class Repeats:
         if len(self.counted) < FEWEST or importlib.util.find_spec("scipy") is None:
             return {}
         series = {name: [one.outcome.metrics[name] for one in self.counted] for name in self.metrics()}
-        found = {name: noise(values) for name, values in series.items()}
+        levels = {name: family.level(name, series, self.benchmarks) for name in series}
+        found = {name: noise(values, levels[name]) for name, values in series.items()}
         shown = ("spread_percent", "drift_percent", "half_width_percent", "smallest_difference_percent")
         return {
             name: {key: round(getattr(one, key), 3) for key in shown} for name, one in found.items() if one is not None

@@ -13,8 +13,8 @@ class Outcome:
     """What a check or a benchmark came to: a verdict, one line that says why, and metrics by name.
 
     A benchmark may add `samples`, every single value by what was measured (`ttft_ms`), for distributions; `curve`,
-    metrics at several loads, each point with its `load`; and `span`, when its first request began and its last one
-    ended by `time.perf_counter` of this machine.
+    metrics at several loads, each point with its `load`; and `spans`, of each part when its first request began and its
+    last one ended, by `time.perf_counter` of this machine.
 
     Raises:
         TypeError: it is something else, which no report could tell.
@@ -26,7 +26,7 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     samples: Mapping[str, Sequence[float]] = field(default_factory=dict)
     curve: Sequence[Mapping[str, float]] = ()
-    span: tuple[float, float] | None = None
+    spans: Sequence[tuple[float, float]] = ()
 
     def __post_init__(self) -> None:
         if self.verdict not in get_args(Verdict):

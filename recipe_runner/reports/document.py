@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-LEADING: Final = ("output_throughput", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms")
+LEADING: Final = (
+    *("slo_max_concurrency", "slo_request_rate"),
+    *("output_throughput", "median_ttft_ms", "p99_ttft_ms", "median_tpot_ms"),
+)
 MOST_LEADING: Final = 6
 JUDGES: Final = ("checks", "benchmarks")
 
@@ -11,7 +14,7 @@ RUN: Final[Mapping[str, Any]] = {
     **{"simulated": False, "engine": "unknown", "diagnosis": None, "log_excerpt": [], "warnings": []},
     **{"parallelism": {}, "processes": [], "provenance": {}, "choices": {}, "overrides": {}},
 }
-BENCHMARK: Final[Mapping[str, Any]] = {"noise": {}, "distributions": {}, "curve": []}
+BENCHMARK: Final[Mapping[str, Any]] = {"fields": {}, "noise": {}, "distributions": {}, "curve": []}
 MEASUREMENT: Final[Mapping[str, Any]] = {"seed": None, "server": None, "client_cpu": None, "doubts": []}
 FIGURE: Final[Mapping[str, Any]] = {
     **{"per": "total", "tolerance_percent": None, "gate": False, "limit": None, "verdict": None, "why": ""},

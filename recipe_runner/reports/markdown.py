@@ -75,8 +75,8 @@ def _figures(report: Mapping[str, Any], benchmark: Mapping[str, Any]) -> Iterato
     if figures:
         columns = ("metric", ">measured", ">expected", ">limit", "verdict", "why")
         yield from table(columns, ([*_expected(figure), cell(figure["why"])] for figure in figures))
-        for source in sources(report, benchmark):
-            yield f"\nExpected: {cell(source['hardware'])}; {cell(source['source'])}. {cell(source['note'])}"
+        for source, note in sources(report, benchmark):
+            yield f"\nExpected: {cell(source)}. {cell(note)}".rstrip()
     elif benchmark["metrics"]:
         names = leading([benchmark])
         yield from table(("metric", ">measured"), ([cell(name), _number(benchmark, name)] for name in names))
@@ -161,8 +161,9 @@ def _sweep(sweep: Sweep) -> Iterator[str]:
     names = [f">{cell(name)} {cell(metric)}" for name, metric in columns]
     yield from table(("point", *map(cell, sweep.axes), "verdict", *names), _points(sweep))
     yield from (f"\n{cell(point.folder)}: {cell(error)}." for point in sweep.points for error in point.errors)
-    if any(sweep.best(column) is not None for column in columns):
-        yield "\nIn bold: the best figure of its column, among the benchmarks that did not fail."
+    if sweep.marked:
+        yield "\nIn bold: the figure that is better than all others of its column by more than noise."
+    yield from (f"\n{cell(told)}" for told in sweep.statements())
 
 
 def _points(sweep: Sweep) -> Iterator[list[str]]:

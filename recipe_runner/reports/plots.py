@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from recipe_runner.api import better_of
-from recipe_runner.reports.document import leading
+from recipe_runner.api import better_of, is_number
+from recipe_runner.reports.document import LEADING, leading
 from recipe_runner.reports.drawing import BAD, INK, MUTED, SERIES, Draw, label, logarithmic, svg
 from recipe_runner.reports.words import number
 from recipe_runner.serialize import one_line
@@ -30,7 +30,7 @@ def plot(of: str, title: str, caption: str, draw: Draw, *, height: float = 2.7) 
 
 def of_benchmark(benchmark: Mapping[str, Any]) -> list[Plot]:
     """Everything that there is to see of one benchmark."""
-    return [*_repeats(benchmark), *_distributions(benchmark), *_curve(benchmark)]
+    return [*_repeats(benchmark), *_curve(benchmark), *_distributions(benchmark)]
 
 
 def _repeats(benchmark: Mapping[str, Any]) -> Iterator[Plot]:
@@ -84,43 +84,90 @@ def _distributions(benchmark: Mapping[str, Any]) -> Iterator[Plot]:
 
 
 def _curve(benchmark: Mapping[str, Any]) -> Iterator[Plot]:
-    """What a search found at each load: rates and latencies, and how far the objective was met."""
+    """What was measured at each load: throughput, and what the objective is about, beside its limits."""
     points = sorted(benchmark["curve"], key=lambda point: point["load"])
-    names = dict.fromkeys(name for point in points for name in point if name not in ("load", "met"))
+    if len(points) < 2:
+        return
+    objective = _objective(benchmark)
+    edge = boundary(points, _found(benchmark) if objective else _highest(points))
+    for name in _of_curve(points, objective):
+        limit = objective.get(name)
+        told = f"at most {number(limit)} is asked" if limit is not None else ""
+        caption = "; ".join(filter(None, (told, edge.told))) or "as it was measured"
+        yield plot(benchmark["name"], f"{name} against load", caption, _against_load(points, name, edge, limit))
+
+
+def _of_curve(points: Sequence[Mapping[str, float]], objective: Mapping[str, float]) -> list[str]:
+    """The metrics that are drawn: one that is better higher, and those of the objective, or else one that is a time."""
+    names = dict.fromkeys(name for point in points for name in point)
     rates = [name for name in names if better_of(name) == "higher"]
-    latencies = [name for name in names if better_of(name) == "lower"]
-    met = [point["load"] for point in points if point.get("met")]
-    told = f"the objective was met up to a load of {number(max(met))}" if met else "the objective was met at no load"
-    drawn = (("Throughput against load", rates, False), ("Latency against load", latencies, True))
-    for title, chosen, ratios in drawn:
-        if len(points) > 1 and chosen:
-            yield plot(benchmark["name"], title, told, _against_load(points, chosen[: len(SERIES)], ratios=ratios))
+    times = [name for name in names if better_of(name) == "lower" and name != "duration"]
+    return [
+        *([name for name in LEADING if name in rates] or rates)[:1],
+        *(
+            [name for name in objective if name in names]
+            or [name for name in LEADING if name in times][:1]
+            or times[:1]
+        ),
+    ]
 
 
-def _against_load(points: Sequence[Mapping[str, float]], names: Sequence[str], *, ratios: bool) -> Draw:
+def _objective(benchmark: Mapping[str, Any]) -> Mapping[str, float]:
+    """The most that each metric of the objective may be, where the benchmark says so."""
+    asked = benchmark["fields"].get("slo")
+    return {name: most for name, most in asked.items() if is_number(most)} if isinstance(asked, Mapping) else {}
+
+
+def _found(benchmark: Mapping[str, Any]) -> float | None:
+    """The load that the search found of which the curve is: that of the last measurement that counts."""
+    counted = [item["metrics"] for item in benchmark["measurements"] if item["counted"]]
+    metrics = counted[-1] if counted else benchmark["metrics"]
+    return next((value for name, value in metrics.items() if name.startswith("slo_")), None)
+
+
+def _highest(points: Sequence[Mapping[str, float]]) -> float | None:
+    return max((point["load"] for point in points if point.get("met")), default=None)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """The largest load that met an objective, and the smallest above it that did not; None where there is none."""
+
+    low: float | None
+    high: float | None
+
+    @property
+    def told(self) -> str:
+        if self.low is None:
+            return "" if self.high is None else f"the objective is missed at a load of {number(self.high)}"
+        beyond = "no larger one misses it" if self.high is None else f"{number(self.high)} does not"
+        return f"a load of {number(self.low)} meets the objective, {beyond}"
+
+
+def boundary(points: Sequence[Mapping[str, float]], low: float | None) -> Edge:
+    """The edge of which the lower side is known, and is no miss: what is above it, and was missed."""
+    missed = (point["load"] for point in points if "met" in point and not point["met"])
+    return Edge(low, min((load for load in missed if low is None or load > low), default=None))
+
+
+def _against_load(points: Sequence[Mapping[str, float]], name: str, edge: Edge, limit: float | None) -> Draw:
     def draw(axes: "Axes") -> None:
-        for colour, name in zip(SERIES, names, strict=False):
-            there = [(point["load"], point[name]) for point in points if name in point]
-            axes.plot(*_columns(there), color=colour, marker="o", label=label(name))
-        if (edge := boundary(points)) is not None:
-            axes.axvspan(edge, max(point["load"] for point in points) * 1.05, color=BAD, alpha=0.12, linewidth=0)
-            axes.axvline(edge, color=BAD, linestyle="--", linewidth=1, label="objective missed beyond")
-        if ratios and all(point[name] > 0 for point in points for name in names if name in point):
+        there = [(point["load"], point[name], point.get("met", 1)) for point in points if name in point]
+        axes.plot(*_columns([(load, value) for load, value, _ in there]), color=SERIES[0], marker="o")
+        if missed := [(load, value) for load, value, met in there if not met]:
+            axes.plot(*_columns(missed), color=BAD, marker="x", markersize=8, ls="none", label="objective missed")
+        if limit is not None:
+            axes.axhline(limit, color=BAD, linestyle="--", linewidth=1, label=f"limit {number(limit)}")
+        if edge.low is not None:
+            axes.axvline(edge.low, color=MUTED, linestyle=":", linewidth=1.5, label=f"found: {number(edge.low)}")
+        if better_of(name) == "lower" and all(value > 0 for _, value, _ in there):
             logarithmic(axes)
         axes.set_xlabel("load")
-        axes.legend(loc="best")
+        axes.set_ylabel(label(name))
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="best")
 
     return draw
-
-
-def boundary(points: Sequence[Mapping[str, float]]) -> float | None:
-    """Between the highest load that met the objective and the next one; None where all did, or nobody asked."""
-    missed = [point["load"] for point in points if "met" in point and not point["met"]]
-    met = [point["load"] for point in points if point.get("met")]
-    beyond = [load for load in missed if load > max(met, default=float("-inf"))]
-    if not beyond:
-        return None
-    return (max(met) + min(beyond)) / 2 if met else min(beyond)
 
 
 def of_phases(phases: Sequence[Mapping[str, Any]]) -> Plot:

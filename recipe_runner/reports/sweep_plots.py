@@ -27,8 +27,10 @@ def of_sweep(sweep: Sweep) -> list[Plot]:
         for column in (rate, latency):
             if column is not None:
                 found += _over_axes(sweep, column)
-        if rate and latency:
-            found += _trade(sweep, rate, latency)
+        measured = [column for column in columns if not column[1].startswith("slo_")]  # not what was searched for
+        throughput = next((column for column in measured if better_of(column[1]) == "higher"), None)
+        if throughput and latency:
+            found += _trade(sweep, throughput, latency)
     return found
 
 
@@ -65,7 +67,7 @@ def _over(lines: Mapping[str, Line], values: Sequence[Any], axis: str, metric: s
             xs, ys = [x for x, _ in placed], [y for _, y in placed]
             axes.plot(xs, ys, color=SERIES[i % len(SERIES)], marker="o", label=label(name))
         axes.set_xticks(list(places.values()), list(map(label, places)))
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.08 * max((figure for line in lines.values() for _, figure in line), default=0) or 1)
         axes.set_xlabel(label(axis.rpartition(".")[2]))
         axes.set_ylabel(label(metric))
         if 1 < len(lines) <= len(SERIES):
@@ -79,12 +81,12 @@ def _trade(sweep: Sweep, rate: Column, latency: Column) -> Iterator[Plot]:
     placed: list[Placed] = []
     for point in sweep.points:
         more, less = (point.comparable(column) for column in (rate, latency))
-        if more is not None and less is not None:
-            placed.append((point, more, less))
+        if more is not None and less is not None and less.value > 0:  # a time of 0 was not measured
+            placed.append((point, more.value, less.value))
     if len(placed) < 2:
         return
     best = [placed[place] for place in front([(more, less) for _, more, less in placed])]
-    told = "points that no other beats in both: " + "; ".join(
+    told = "points that no other beats in both, as measured: " + "; ".join(
         f"{point.folder} ({number(more)}, {number(less)})" for point, more, less in best
     )
 

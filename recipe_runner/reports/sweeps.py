@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
-from recipe_runner.api import best_of, comparable
+from recipe_runner.api import Figure, best_of, better_of, figure, statement
 from recipe_runner.reports.document import complete, leading
 from recipe_runner.reports.words import tally
 
@@ -31,9 +32,9 @@ class Point:
         """A metric of a benchmark; None where it has none."""
         return next((item["metrics"].get(column[1]) for item in self._items(column)), None)
 
-    def comparable(self, column: Column) -> float | None:
-        """The same, but for what may not be compared with that of other points."""
-        return next((item["metrics"].get(column[1]) for item in self._items(column) if comparable(item)), None)
+    def comparable(self, column: Column) -> Figure | None:
+        """The same with its noise, but for what may not be compared with that of other points."""
+        return next((found for item in self._items(column) if (found := figure(item, column[1]))), None)
 
     def _items(self, column: Column) -> list[Mapping[str, Any]]:
         return [item for item in (self.report or {}).get("benchmarks", ()) if item["name"] == column[0]]
@@ -82,12 +83,35 @@ class Sweep:
         return [(name, metric) for name, items in self.items().items() for metric in _metrics(items)]
 
     def best(self, column: Column) -> float | None:
-        """The best value of a column among those that can be compared; None where none of two is better."""
-        return best_of(column[1], [value for point in self.points if (value := point.comparable(column)) is not None])
+        """The figure of a column that is better than all others by more than noise; None where none is."""
+        if column not in self._best:
+            self._best[column] = best_of(column[1], self._comparable(column))
+        return self._best[column]
+
+    @cached_property
+    def _best(self) -> dict[Column, float | None]:
+        return {}
+
+    @property
+    def marked(self) -> bool:
+        """Whether any figure is the best of its column."""
+        return any(self.best(column) is not None for column in self.columns())
 
     def is_best(self, point: Point, column: Column) -> bool:
-        value = point.comparable(column)
-        return value is not None and value == self.best(column)
+        found = point.comparable(column)
+        return found is not None and found.value == self.best(column)
+
+    def statements(self) -> list[str]:
+        """What it takes for a figure to be the best, for each benchmark."""
+        columns: dict[str, dict[str, list[Figure]]] = {}
+        for name, metric in self.columns():
+            if better_of(metric):
+                columns.setdefault(name, {})[metric] = self._comparable((name, metric))
+        told = {name: statement(found) for name, found in columns.items()}
+        return [f"{name}: {said}." for name, said in told.items() if said]
+
+    def _comparable(self, column: Column) -> list[Figure]:
+        return [found for point in self.points if (found := point.comparable(column)) is not None]
 
 
 def table(sweep: Mapping[str, Any]) -> Sweep:

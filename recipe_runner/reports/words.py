@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from recipe_runner.reports.document import leading
-from recipe_runner.serialize import to_json
+from recipe_runner.serialize import MOST_PERCENT, provenance, to_json
+from recipe_runner.serialize import around as around
 
 MEANING: Final = {
     "passed": "Every check passed, and no figure was worse than its limit.",
@@ -15,7 +16,6 @@ MEANING: Final = {
     "error": "The run broke: what follows is no judgement of the model.",
     "interrupted": "The run was ended before it was done.",
 }
-MOST_PERCENT: Final = 1000  # beyond that it is ten times as much, or a hundred times: no noise to reckon with
 SIMULATED: Final = "Simulated: no model ran, and no figure here says anything about hardware."
 MARKS: Final = {
     **{"passed": "✓", "failed": "✗", "error": "✗", "inconclusive": "?", "interrupted": "■"},
@@ -111,10 +111,11 @@ def limit(figure: Mapping[str, Any]) -> str:
     return "" if figure["limit"] is None else number(figure["limit"])
 
 
-def sources(report: Mapping[str, Any], benchmark: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Where the expected figures of a benchmark are from."""
+def sources(report: Mapping[str, Any], benchmark: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the expected figures of a benchmark are from, and the note on them."""
     named = dict.fromkeys(figure["expected"] for figure in benchmark["figures"])
-    return [report["expected"][name] for name in named if name in report["expected"]]
+    found = {name: report["expected"][name] for name in named if name in report["expected"]}
+    return [(provenance(expected, name), expected.get("note") or "") for name, expected in found.items()]
 
 
 def unit(figure: Mapping[str, Any]) -> str:

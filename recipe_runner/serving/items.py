@@ -91,10 +91,12 @@ class Items:
 
         outcome, seconds, dead = self._tried(record, client, name, self._within("benchmark", record, work))
         server = None if dead else Counters.since(before, client, int(outcome.metrics.get("completed", 0)))
-        busy = self._load.busiest(outcome.span)
+        busy = max((share for span in outcome.spans if (share := self._load.busiest(span)) is not None), default=None)
         broken = outcome.verdict in BROKEN
-        why = () if broken else tuple(doubts(benchmark, outcome, server, busy, first))
-        one = Measurement(name, counted and not broken, outcome, seconds, self._seeds.given, server, busy, why)
+        why = tuple(doubts(benchmark, outcome, None if broken else server, busy, first))
+        one = Measurement(
+            name, counted and (not broken or bool(why)), outcome, seconds, self._seeds.given, server, busy, why
+        )
         record.event("measurement", **one.as_dict())
         return one, dead
 

@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from recipe_runner.errors import Fault, RecipeError
-from recipe_runner.figures.differences import Change, Compared, Comparison, Setting, Turned, compare
+from recipe_runner.figures.changes import SILENT, Change
+from recipe_runner.figures.differences import Compared, Comparison, Setting, Turned, compare
 from recipe_runner.figures.noise import ALPHA
 from recipe_runner.figures.runs import Source, load
 from recipe_runner.serialize import one_line, to_json
@@ -25,15 +26,22 @@ A is before, B is after. Each is a run folder, its report.json, a sweep's folder
 or a recorded evidence file. Of a folder of runs, such as runs/internvl3-tiny/cpu, the newest is taken.
 
 A difference is told from noise by measuring several times, with benchmark.NAME.repeat=5 when the runs are made; three
-are the least. It counts where chance alone would show it less than once in {1 / ALPHA:.0f} comparisons. A benchmark is
-judged only if both runs asked the same of the server, and no measurement is in doubt.
+are the least. Chance alone shows one in less than 1 of {1 / ALPHA:.0f} comparisons, however many metrics those have;
+the first metric of a benchmark is looked at the closest. A benchmark is judged only if both runs asked the same of the
+server, and no measurement is in doubt.
 
 exit codes:
   0 nothing got worse · 1 something did: a metric, or a check that no longer passes
-  2 bad input · 4 nothing could be judged: too few repeats, or nothing in common
+  2 bad input · 4 nothing could be judged: too few repeats, nothing in common; or a metric of A is 0 in B
 """
-EXITS: Final = {"no regression": OK, "regression": FAILED, "nothing judged": INCONCLUSIVE}
-COLOURS: Final = {"no regression": "green", "regression": "red", "nothing judged": "yellow", "faster": "green"}
+EXITS: Final = {
+    **{"no regression": OK, "regression": FAILED},
+    **{"nothing judged": INCONCLUSIVE, "not all judged": INCONCLUSIVE},
+}
+COLOURS: Final = {
+    **{"no regression": "green", "regression": "red", "nothing judged": "yellow", "not all judged": "yellow"},
+    **{"faster": "green", SILENT: "yellow"},
+}
 WIDTH: Final = 120  # where no terminal says
 ABSENT: Final = "—"
 
@@ -42,7 +50,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = TAUGHT
     parser.add_argument("a", metavar="A", type=Path, help="the run before")
     parser.add_argument("b", metavar="B", type=Path, help="the run after")
-    told = "judge this metric instead of output_throughput, median_ttft_ms and median_tpot_ms; may be given again"
+    told = (
+        "judge this metric instead of output_throughput, median_ttft_ms and median_tpot_ms, or what a search found; "
+        "may be given again, the one that matters most first"
+    )
     parser.add_argument("--metric", action="append", default=[], metavar="NAME", help=told)
     told = "a metric that is worse by less than this is no regression (0)"
     parser.add_argument("--min-change", type=percentage, default=0.0, metavar="PERCENT", help=told)
@@ -156,7 +167,7 @@ def _benchmark(console: Console, benchmark: Compared, looked_for: Sequence[str])
         return
     table = Table(title=one_line(benchmark.name), title_justify="left")
     table.add_column("metric")
-    for heading in ("A", "B", "change", f"{100 * (1 - ALPHA):g} % interval", "would be seen"):
+    for heading in ("A", "B", "change", "interval", "would be seen"):
         table.add_column(heading, justify="right")
     table.add_column("verdict")
     for change in benchmark.metrics:
@@ -194,7 +205,10 @@ def _why(found: Comparison) -> str:
     if found.verdict == "no regression":
         seen = [change.smallest_percent for change in found.judged if change.smallest_percent is not None]
         reach = " to ".join(dict.fromkeys(f"{percent:.1f}" for percent in (min(seen), max(seen))))
-        return f"; a difference of {reach} % would have been seen"
+        return f"; a difference of {reach} % would have been seen 9 times in 10"
+    if found.verdict == "not all judged":
+        silent = (f"{_at(one)} {each.metric}" for one in found.benchmarks for each in one.metrics if each.silent)
+        return f": 0 in B, and not in A: {', '.join(silent)}"
     if any(change.verdict == "too few repeats" for change in found.changes):
         return "; measure each at least three times: benchmark.NAME.repeat=5"
     if found.benchmarks and not found.changes:

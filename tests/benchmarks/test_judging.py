@@ -31,7 +31,7 @@ def test_a_result_that_measured_something_else_is_refused(changed: dict[str, Any
     assert (outcome.verdict, outcome.detail) == (verdict, detail)
     finite = {k: v for k, v in (GOOD | changed).items() if type(v) in (int, float) and v in range(100)}
     assert outcome.metrics == finite | {k: v for k, v in GOOD.items() if k not in changed}
-    assert (outcome.samples, outcome.span) == ({}, None)
+    assert (outcome.samples, outcome.spans) == ({}, ())
 
 
 DETAILED = {
@@ -54,7 +54,7 @@ def test_what_the_tool_did_not_compute_comes_from_the_single_values() -> None:
         "tpot_ms": [pytest.approx(20)] * 4,
         "itl_ms": [10, 30] * 4,
     }
-    assert outcome.span == (10, 12.5)
+    assert outcome.spans == ((10, 12.5),)
 
 
 @pytest.mark.parametrize(

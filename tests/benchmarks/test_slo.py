@@ -8,6 +8,7 @@ import pytest
 
 from recipe_runner.api import Bench, Client, Outcome, Target
 from recipe_runner.benchmarks.slo import LoadSlo, VllmBenchSlo
+from recipe_runner.serving.clientload import ClientLoad
 from recipe_runner.serving.serverlog import last_line
 from tests.running import SMALL, run_here
 
@@ -266,6 +267,43 @@ NAMES = ", ".join(
 )
 def test_what_is_refused(cli: Callable[..., Any], words: list[str], refusal: str) -> None:
     assert cli("plan", *ON, *words).refusal == [refusal]
+
+
+def test_when_each_probe_was_under_way_is_told(tmp_path: Path) -> None:
+    """Those that missed, too: they set the boundary."""
+
+    def answer(load: float) -> Result:
+        arrays = {"output_lens": [3], "ttfts": [0.4 * load], "itls": [[0.1, 0.1]], "start_times": [100 * load]}
+        return result(400 * load) | arrays
+
+    outcome = searched(Typed(tmp_path, answer))
+    assert [point["load"] for point in outcome.curve] == [1, 1, 2]
+    assert outcome.spans == [pytest.approx(span) for span in ((100, 100.6), (200, 201), (100, 100.6))]
+
+
+@pytest.mark.parametrize(("slo", "detail"), [(120, "concurrency 8 meets"), (1, "not even concurrency 4 meets")])
+def test_a_probe_that_the_client_limited_makes_the_search_doubtful(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slo: int, detail: str
+) -> None:
+    """Whether its load met the service level, or missed it."""
+    busy = iter((0.2, 0.97, 0.3, 0.1))
+    monkeypatch.setattr(ClientLoad, "busiest", lambda *_: next(busy))
+    pace = ("engine.ttft_ms=40", "engine.capacity=4", "benchmark.load.highest=16", "benchmark.load.precision=1")
+    asked = (
+        f"benchmark.load.slo={{p95_ttft_ms: {slo}}}",
+        "benchmark.load.output_len=2",
+        "benchmark.load.num_prompts=5",
+    )
+    code, folder = run_here(
+        tmp_path, *ON, *pace, *asked, "benchmark.load.lowest=4", "benchmark.load.requests_per_load=4"
+    )
+    (item,) = folder.report["benchmarks"]
+    (one,) = item["measurements"]
+    doubt = "the client took 97% of a core, so the figures may be its own limit"
+    assert (code, item["verdict"], one["counted"]) == (4, "inconclusive", True)
+    assert (one["client_cpu"], one["doubts"]) == (0.97, [doubt])
+    assert item["detail"].startswith(detail)
+    assert item["detail"].endswith(f"; {doubt}")
 
 
 def test_a_search_on_a_server_that_gets_slower(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_a_recorded_run_has_a_row_with_its_figures(pages: ModuleType, tmp_path: 
     record(run)
     head, _, row, told = pages.recorded(recipe)
     assert head.startswith("## Recorded runs\n")
-    figures = "12,345.7 tok/s out ± 3.2 %, median TTFT 1.2 ms ± more than 100 %, median TPOT 2.0 ms"
+    figures = "12,345.7 tok/s out (−3.1 % to +3.2 %), median TTFT 1.2 ms (−75.8 % to +312.4 %), median TPOT 2.0 ms"
     link = f"[cpu-{ID}.json](../results/mine/cpu-{ID}.json)"
     assert row == f"| cpu | 2 × NVIDIA H200 | simulated | 2026-01-02 | passed | small: {figures} | {link} |"
     assert "(../how-to/record-evidence.md)" in told

@@ -5,9 +5,7 @@ import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from recipe_runner.figures.noise import ALPHA, FEWEST, POWER, Difference, Noise, against, difference, holm, noise
+from recipe_runner.figures.family import USUAL as USUAL_METRICS
+from recipe_runner.figures.family import level
+from recipe_runner.figures.noise import ALPHA, FEWEST, POWER, Difference, Noise, against, difference, noise, smallest
+from recipe_runner.serialize import around
 
 ROOT = Path(__file__).parents[2]
 POSITIVE = st.floats(1e-300, 1e300)
@@ -24,16 +25,6 @@ SERIES = st.lists(POSITIVE, min_size=FEWEST, max_size=12)
 USUAL = st.lists(st.floats(0.01, 1e6), min_size=FEWEST, max_size=12)
 BUSY = settings(deadline=None, max_examples=60)
 RATES = [2535.4, 2541.1, 2528.9, 2533.0, 2550.2]
-
-
-@pytest.fixture(scope="module")
-def verdict_error() -> Iterator[ModuleType]:
-    """The benchmark that judges many trials at once, and asserts that it does as `difference` and `against` do."""
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    import verdict_error
-
-    yield verdict_error
-    sys.path.remove(str(ROOT / "benchmarks"))
 
 
 def test_the_noise_of_five_measurements() -> None:
@@ -159,62 +150,81 @@ def test_an_interval_without_zero_is_a_difference(before: list[float], after: li
         assert (found.p < ALPHA) == (found.low_percent > 0 or found.high_percent < 0)
 
 
-def test_holm_has_the_example_that_textbooks_have() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([]) == []
-    assert holm([0.7, 0.6]) == [1, 1]
+@pytest.mark.parametrize(
+    ("counts", "spreads", "level"),
+    [
+        *(((count, count), (0.03, 0.03), level) for count in (3, 5, 10) for level in (ALPHA, 0.8 * ALPHA, 0.1 * ALPHA)),
+        *(((3, 10), (0.03, 0.03), ALPHA), ((10, 3), (0.01, 0.05), ALPHA), ((5, 5), (0.1, 0.01), 0.8 * ALPHA)),
+    ],
+)
+def test_the_smallest_difference_is_found_nine_times_in_ten(
+    counts: tuple[int, int], spreads: tuple[float, float], level: float
+) -> None:
+    sides = [scattered(count, spread) for count, spread in zip(counts, spreads, strict=True)]
+    least = math.log1p(smallest(*sides, level) / 100)
+    rng, trials = np.random.default_rng(3), 50_000
+    drawn = (
+        rng.normal(mean, np.log(side).std(ddof=1), (trials, len(side)))
+        for side, mean in zip(sides, (0, least), strict=True)
+    )
+    p = stats.ttest_ind(*drawn, axis=1, equal_var=False).pvalue
+    assert (p < level).mean() == pytest.approx(POWER, abs=0.006)
+    alike = noise(sides[0], level)
+    assert alike is not None
+    assert alike.smallest_difference_percent == pytest.approx(smallest(sides[0], sides[0], level))
+
+
+def scattered(count: int, spread: float) -> list[float]:
+    return [math.exp(spread * place) for place in stats.norm.ppf((np.arange(count) + 0.5) / count)]
+
+
+def test_a_level_makes_the_interval_and_the_smallest_difference_larger() -> None:
+    after = [rate * 1.02 for rate in RATES]
+    wide, narrow = difference(RATES, after, ALPHA / 10), difference(RATES, after)
+    assert wide is not None
+    assert narrow is not None
+    assert wide.low_percent < narrow.low_percent < narrow.percent == wide.percent < narrow.high_percent
+    assert (wide.p, narrow.p) == (narrow.p, narrow.p)
+    assert smallest(RATES, after, ALPHA / 10) > smallest(RATES, after)
+
+
+def test_values_with_steps_differ_by_more_than_a_step() -> None:
+    """A search that halves a gap until its ends are 10 % apart may end at either of them."""
+    one = difference([20, 20, 20], [22, 22, 22], step=0.1)
+    assert one is not None
+    assert (one.percent, one.p) == (pytest.approx(10), 1)
+    assert one.low_percent == pytest.approx(0, abs=1e-9)
+    assert one.high_percent == pytest.approx(21)
+    more = difference([20, 20, 20], [25, 25, 25], step=0.1)
+    assert more is not None
+    assert more.p < ALPHA
+    assert (more.low_percent, more.high_percent) == pytest.approx((100 * (1.25 / 1.1 - 1), 37.5))
+    assert smallest([20, 20, 20], [20, 20, 20], step=0.1) == pytest.approx(10)
 
 
 @BUSY
-@given(st.lists(st.floats(0, 1), max_size=8), st.randoms(use_true_random=False))
-def test_holm_keeps_the_order_and_never_makes_smaller(ps: list[float], chance: Any) -> None:
-    adjusted = holm(ps)
-    assert all(p <= more <= min(1, len(ps) * p) for p, more in zip(ps, adjusted, strict=True))
-    assert [more for _, more in sorted(zip(ps, adjusted, strict=True))] == sorted(adjusted)
-    order = chance.sample(range(len(ps)), len(ps))
-    assert holm([ps[index] for index in order]) == [adjusted[index] for index in order]
-
-
-def test_the_error_of_a_comparison_and_what_it_finds(verdict_error: ModuleType) -> None:
-    """Five against five at a spread of 3 %; three standard errors of the simulation below 1 %, and above 90 %."""
-    trials = verdict_error.simulated(np.random.default_rng(1), 100_000)
-    wrong = (verdict_error.found(trials) < ALPHA).mean()
-    assert 0.005 < wrong < 0.01 - 3 * math.sqrt(wrong / len(trials))
-    assert (verdict_error.found(trials, 0.10) < ALPHA).mean() > 0.92
-
-
-def test_the_error_of_a_family_and_of_a_gate(verdict_error: ModuleType) -> None:
-    rng = np.random.default_rng(2)
-    ps = np.stack([verdict_error.found(verdict_error.simulated(rng, 50_000)) for _ in range(3)], axis=1)
-    assert (ps < ALPHA).any(axis=1).mean() > 0.01
-    for family in (ps, ps[:, [0, 0, 0]]):
-        assert (verdict_error.together(family) < ALPHA).any(axis=1).mean() < 0.009
-    shares = verdict_error.judged(verdict_error.simulated(rng, 50_000, 5), 100)
-    assert 0.003 < shares["passed"] < 0.0065
-    assert 0.003 < shares["failed"] < 0.0065
-
-
-@pytest.mark.parametrize("count", [3, 5, 10])
-def test_the_smallest_difference_is_found_nine_times_in_ten(count: int) -> None:
-    alike = [math.exp(0.03 * place) for place in stats.norm.ppf((np.arange(count) + 0.5) / count)]
-    found = noise(alike)
+@given(USUAL, USUAL, st.floats(0, 0.5), st.floats(1e-4, 0.1))
+def test_an_interval_agrees_with_its_p_at_any_level(
+    before: list[float], after: list[float], step: float, level: float
+) -> None:
+    found = difference(before, after, level, step)
     assert found is not None
-    spread, smallest = (math.log1p(x / 100) for x in (found.spread_percent, found.smallest_difference_percent))
-    rng, trials = np.random.default_rng(3), 50_000
-    before, after = (rng.normal(mean, spread, (trials, count)) for mean in (0, smallest))
-    p = stats.ttest_ind(before, after, axis=1, equal_var=False).pvalue
-    assert (p < ALPHA).mean() == pytest.approx(POWER, abs=0.006)
+    if abs(found.p - level) > 1e-9 and max(abs(found.low_percent), abs(found.high_percent)) > 1e-9:
+        assert (found.p < level) == (found.low_percent > 1e-9 or found.high_percent < -1e-9)
 
 
 def test_the_documentation_says_what_repeats_are_worth() -> None:
     page = (ROOT / "docs" / "explanation" / "verdicts.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (\d+) \| ([\d.]+) % \| ([\d.]+) % \|$", page, re.M)
-    assert [int(count) for count, _, _ in rows] == [3, 5, 7, 10, 20]
-    for count, half_width, smallest in rows:
+    rows = re.findall(r"^\| (\d+) \| (−[\d.]+ % to \+[\d.]+ %|± [\d.]+ %) \| ([\d.]+) % \| ([\d.]+) % \|$", page, re.M)
+    assert [int(count) for count, *_ in rows] == [3, 5, 7, 10, 20]
+    for count, off, *seen in rows:
         places = np.resize([1.0, -1.0], int(count))
-        found = noise(list(1.03 ** (places / places.std(ddof=1))))
+        values = list(1.03 ** (places / places.std(ddof=1)))
+        found = noise(values)
         assert found is not None
-        assert (f"{found.half_width_percent:.1f}", f"{found.smallest_difference_percent:.1f}") == (half_width, smallest)
+        assert around(found.half_width_percent) == off
+        levels = (level(metric, USUAL_METRICS, 1) for metric in USUAL_METRICS[:2])
+        assert [f"{smallest(values, values, each):.1f}" for each in levels] == seen
 
 
 @BUSY
@@ -230,54 +240,3 @@ def test_the_statistics_are_loaded_where_they_are_needed() -> None:
     program = "import sys, recipe_runner.figures.gates; assert not {'scipy', 'numpy'} & {*sys.modules}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def test_the_benchmark_prints_its_tables(
-    verdict_error: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["verdict_error.py", "--trials", "200"])
-    monkeypatch.setattr(verdict_error, "SAMPLE", 2)
-    monkeypatch.setattr(verdict_error, "RECORDED", tmp_path / "none.json")
-    verdict_error.main()
-    printed = capsys.readouterr().out
-    assert printed.startswith(f"Nothing is recorded in {tmp_path}/none.json: see --record. Simulated only.\n")
-    assert len([line for line in printed.splitlines() if "%" in line]) == 11 + 3 + 2 * 8
-    monkeypatch.setattr(verdict_error, "RECORDED", tmp_path / "new" / "repeats.json")
-    document = report([50.0 + number for number in range(12)])
-    done = subprocess.CompletedProcess([], 0, json.dumps(document))
-    monkeypatch.setattr(verdict_error.subprocess, "run", lambda *_, **__: done)
-    monkeypatch.setattr(sys, "argv", ["verdict_error.py", "--record", "12"])
-    verdict_error.main()
-    told = capsys.readouterr()
-    assert told.out == f"12 measurements in {tmp_path}/new/repeats.json\n"
-    assert told.err == "small.1: somebody else used the server\n"
-    monkeypatch.setattr(sys, "argv", ["verdict_error.py", "--trials", "200"])
-    verdict_error.main()
-    heading, place, *table = capsys.readouterr().out.splitlines()
-    assert heading == (
-        "Recorded: 12 × `recipe-run recipe=internvl3-tiny hardware=cpu serve.port=0 benchmark.small.repeat=12`"
-    )
-    assert place == "on a CPU (2 cores), 8 GiB, vLLM 0.32.0, 2026-11-23"
-    assert table[3].split() == ["slowdown", "simulated", "output_throughput", "median_ttft_ms", "median_tpot_ms"]
-
-
-def test_the_benchmark_records_all_or_nothing(verdict_error: ModuleType) -> None:
-    with pytest.raises(SystemExit) as ended:
-        verdict_error.kept(report([50.0, 51.0]), "recipe-run", 3)
-    assert ended.value.code == "only 2 of 3 were measured: measured, all well"
-
-
-def report(rates: list[float]) -> dict[str, Any]:
-    """What of report.json the benchmark reads."""
-    measurements = [
-        {
-            "name": f"small.{number}" if number else "small.warmup",
-            "counted": number > 0,
-            "metrics": {"output_throughput": rate, "median_ttft_ms": 1 / rate, "median_tpot_ms": 2 / rate},
-            "doubts": ["somebody else used the server"] if number == 1 else [],
-        }
-        for number, rate in enumerate([1.0, *rates])
-    ]
-    small = {"name": "small", "verdict": "measured", "detail": "all well", "measurements": measurements}
-    environment = {"cpu": "a CPU (2 cores)", "memory_gib": 7.8, "vllm": "0.32.0"}
-    return {"started": "2026-11-23T22:00:00+00:00", "environment": environment, "benchmarks": [small], "errors": []}

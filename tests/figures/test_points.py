@@ -2,11 +2,20 @@
 
 from typing import Any
 
-from recipe_runner.figures.points import columns
+from recipe_runner.figures.best import UNKNOWN
+from recipe_runner.figures.points import columns, statements
 
 
 def point(number: int, value: Any, *benchmarks: tuple[str, str, dict[str, float]]) -> dict[str, Any]:
-    items = [{"name": name, "verdict": verdict, "metrics": metrics} for name, verdict, metrics in benchmarks]
+    items = [
+        {
+            "name": name,
+            "verdict": verdict,
+            "metrics": metrics,
+            "noise": {key: {"half_width_percent": 5} for key in metrics},
+        }
+        for name, verdict, metrics in benchmarks
+    ]
     report = {"benchmarks": items} if benchmarks else None
     verdict = "passed" if benchmarks else None
     return {"number": number, "overrides": {"a.b": value}, "verdict": verdict, "report": report, "errors": []}
@@ -45,6 +54,27 @@ def test_a_figure_in_doubt_is_shown_and_never_the_best() -> None:
     doubted["report"]["benchmarks"][0]["measurements"] = [{"counted": True, "doubts": ["the client was busy"]}]
     others = (point(number, number, ("x", "measured", {"output_throughput": number})) for number in (1, 2))
     assert table(doubted, *others)["output tok/s"] == ["9.00  ", "1.00  ", "2.00 *"]
+
+
+def test_what_is_better_within_noise_or_was_measured_once_is_not_the_best() -> None:
+    figures = [("x", "measured", {"output_throughput": rate}) for rate in (100.0, 109.0)]
+    noisy = [point(number, number, one) for number, one in enumerate(figures)]
+    assert table(*noisy)["output tok/s"] == ["100.00  ", "109.00  "]
+    assert list(statements({"axes": {"a.b": []}, "points": noisy})) == [
+        "two figures are told apart where they differ by more than 10.3 % (output tok/s)"
+    ]
+    once = [point(number, number, ("x", "measured", {"output_throughput": 10.0**number})) for number in (1, 2)]
+    for one in once:
+        one["report"]["benchmarks"][0]["noise"] = {}
+    assert table(*once)["output tok/s"] == [" 10.00  ", "100.00  "]
+    assert list(statements({"axes": {"a.b": []}, "points": once})) == [UNKNOWN]
+
+
+def test_what_a_search_found_comes_first() -> None:
+    found = {"output_throughput": 5.0, "slo_max_concurrency": 8.0, "slo_request_rate": 1.5}
+    assert [*table(point(0, 1, ("x", "measured", found)))][3:] == [
+        *("concurrency within SLO", "req/s within SLO", "output tok/s")
+    ]
 
 
 def test_equal_figures_have_no_best() -> None:

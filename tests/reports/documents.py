@@ -39,7 +39,7 @@ RECORDED = {
     **{"measured": 356.8, "tolerance_percent": 5, "gate": False, "limit": None, "verdict": None, "why": "no gate"},
 }
 GUIDE: dict[str, Any] = {
-    **{"name": "guide", "uses": "vllm_bench", "verdict": "passed", "seconds": 122.4},
+    **{"name": "guide", "uses": "vllm_bench", "verdict": "passed", "seconds": 122.4, "fields": {"num_prompts": 50}},
     "detail": "50 requests, 2535.40 tok/s out, median TTFT 356.8 ms",
     "metrics": METRICS,
     "measurements": [measurement(i, rate) for i, rate in enumerate((2310.0, 2520.1, 2561.3, 2541.0, 2519.9, 2534.7))],
@@ -53,9 +53,10 @@ GUIDE: dict[str, Any] = {
     "curve": [],
 }
 SEARCH: dict[str, Any] = {
-    **{"name": "capacity", "uses": "search", "verdict": "measured", "seconds": 301.0},
+    **{"name": "capacity", "uses": "vllm_bench_slo", "verdict": "measured", "seconds": 301.0},
+    "fields": {"slo": {"p95_ttft_ms": 500}, "vary": "max_concurrency", "precision": 0.1},
     "detail": "16 at once is the most that meets p95 TTFT ≤ 500 ms",
-    "metrics": {"capacity": 16, "output_throughput": 3120.5},
+    "metrics": {"slo_max_concurrency": 16, "output_throughput": 3120.5},
     "measurements": [],
     **{"noise": {}, "figures": [], "distributions": {}},
     "curve": [

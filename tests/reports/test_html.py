@@ -93,10 +93,10 @@ def test_the_verdict_comes_first_in_words() -> None:
         "Benchmark guide: ✓ passed",
         "5 measurements, output_throughput: spread 1.2 %, drift −0.4 %; a difference of 5.1 % would have been seen",
         "output_throughput 2535.4 2600 tok/s 2470 ✓ passed 2,535 tok/s is above 2,470 tok/s",
-        "Expected: 2 × A100-SXM4-40GB; https://example.org/a_b. once | only",
+        "Expected: 2 × A100-SXM4-40GB; vLLM 0.20.0; workload guide; 2026-01; guide: https://example.org/a_b. once |",
         "guide.warmup (warm-up) 20.2 2310 391.55 469.79 3.61 51 104448 52224 2.0 % 0 41.0 %",
         "half up to 163.75, 95 % up to 420.08, 99 % up to 459.6",
-        "the objective was met up to a load of 16",
+        "at most 500 is asked; a load of 16 meets the objective, 24 does not",
         "16 2333.3 346 met 24 2625 666 missed",
         "output_throughput 2535.4 ± 1.5 % 1.2 % −0.4 % 5.1 %",
         "CUDA_VISIBLE_DEVICES=0,1 \\ /opt/vllm/bin/vllm serve OpenGVLab/InternVL3-8B-hf \\ --enforce-eager \\",
@@ -212,7 +212,7 @@ def test_a_sweep(tmp_path: Path) -> None:
     found = Page(WRITER.write_sweep(SWEEP, tmp_path))
     assert "✓ 6 passed Sweep over parallelism.tp × benchmark.guide.max_concurrency recipe=internvl3" in found.text
     assert "003 2 1 ✓ passed 180 40 ★ 469.79 3.61" in found.text
-    assert "points that no other beats in both: 005 (2400, 700); 004 (1200, 170); 003 (180, 40)" in found.text
+    assert "no other beats in both, as measured: 005 (2400, 700); 004 (1200, 170); 003 (180, 40)" in found.text
     assert [link["href"] for link in found.all("a")] == [f"00{i}/report.html" for i in range(6)]
     assert len(found.all("svg")) == 5
 

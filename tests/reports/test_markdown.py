@@ -38,7 +38,7 @@ vLLM 0.25.1; devices: 2 × NVIDIA A100-SXM4-40GB; started 2026-11-23T19:58:06+00
 | output_throughput | 2535.4 | 2600 tok/s | 2470 | passed | 2,535 tok/s is above 2,470 tok/s |
 | median_ttft_ms | 356.8 | 99644 ms |  |  | no gate |
 
-Expected: 2 × A100-SXM4-40GB; https\\://example.org/a_b. once \\| only
+Expected: 2 × A100-SXM4-40GB; vLLM 0.20.0; workload guide; 2026-01; guide: https\\://example.org/a_b. once \\| only
 
 5 measurements, output_throughput: spread 1.2 %, drift −0.4 %; a difference of 5.1 % would have been seen 9 times in 10.
 
@@ -55,7 +55,9 @@ recipe=x
 | 001 | 2 | failed | **800** | **18** | 469.79 | 3.61 |
 | 002 | 4 | not run |  |  |  |  |
 
-In bold: the best figure of its column, among the benchmarks that did not fail.
+In bold: the figure that is better than all others of its column by more than noise.
+
+guide: two figures are told apart where they differ by more than 3.0 % (output_throughput), 3.0 % (median_ttft_ms).
 """
 REST = "guide median_ttft_ms | guide p99_ttft_ms | guide median_tpot_ms"
 
@@ -130,7 +132,7 @@ def test_a_sweep_marks_the_best_of_each_column(tmp_path: Path) -> None:
     text = Markdown(uses="markdown").write_sweep(SWEEP, tmp_path).read_text()
     assert "\n| 003 | 2 | 1 | passed | 180 | **40** | 469.79 | 3.61 |\n" in text
     assert "\n| 005 | 2 | 50 | passed | **2400** | 700 | 469.79 | 3.61 |\n" in text
-    assert text.endswith("\nIn bold: the best figure of its column, among the benchmarks that did not fail.\n")
+    assert "\nIn bold: the figure that is better than all others of its column by more than noise.\n" in text
     assert text.count("**") == 4
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from recipe_runner.reports.drawing import label, svg
-from recipe_runner.reports.plots import boundary, of_benchmark, of_phases
+from recipe_runner.reports.plots import of_benchmark, of_phases
 from tests.reports.documents import GUIDE, SEARCH, measurement
 
 
@@ -20,7 +20,14 @@ def test_what_there_is_to_see_of_a_benchmark() -> None:
         "output_throughput of each measurement",
         *(f"Distribution of {name}" for name in ("ttft_ms", "tpot_ms", "itl_ms")),
     ]
-    assert [plot.title for plot in of_benchmark(SEARCH)] == ["Throughput against load", "Latency against load"]
+    assert [plot.title for plot in of_benchmark(SEARCH)] == [
+        *(f"{name} against load" for name in ("output_throughput", "p95_ttft_ms"))
+    ]
+    more = [point | {"duration": 9.0, "mean_ttft_ms": 5.0, "p95_tpot_ms": 5.0} for point in SEARCH["curve"]]
+    asked = SEARCH["fields"] | {"slo": {"p95_tpot_ms": 20, "p95_ttft_ms": 500, "p99_itl_ms": 1}}
+    assert [plot.title for plot in of_benchmark(SEARCH | {"curve": more, "fields": asked})] == [
+        *(f"{name} against load" for name in ("output_throughput", "p95_tpot_ms", "p95_ttft_ms"))
+    ]
 
 
 def test_one_measurement_is_no_plot() -> None:
@@ -34,28 +41,57 @@ def test_what_is_not_percentiles_is_not_drawn() -> None:
 
 def test_captions_say_what_the_lines_do() -> None:
     assert of_benchmark(GUIDE)[0].caption == "2310 (warm-up), 2520.1, 2561.3, 2541, 2519.9, 2534.7"
-    assert of_benchmark(SEARCH)[0].caption == "the objective was met up to a load of 16"
-    missed = [point | {"met": 0} for point in SEARCH["curve"]]
-    assert of_benchmark(SEARCH | {"curve": missed})[0].caption == "the objective was met at no load"
     assert of_phases([{"name": "ready", "seconds": 0.0}]).caption == "0.0 s in all, most of it for ready: 0.0 s"
 
 
+def searched(*points: tuple[float, float], found: float | None, limit: float = 500) -> dict[str, Any]:
+    """A search with the loads that it measured, and what p95 TTFT was there."""
+    curve = [
+        {"load": load, "p95_ttft_ms": ttft, "met": int(ttft <= limit), "output_throughput": 9} for load, ttft in points
+    ]
+    metrics = {} if found is None else {"slo_max_concurrency": found}
+    fields = {"slo": {"p95_ttft_ms": limit}}
+    return SEARCH | {"curve": curve, "metrics": metrics, "fields": fields}
+
+
 @pytest.mark.parametrize(
-    ("met", "edge"),
+    ("points", "found", "told"),
     [
-        ({1: 1, 2: 1, 4: 0}, 3.0),
-        ({1: 1, 2: 0, 4: 1, 8: 0}, 6.0),  # what was missed below a load that met it is no boundary
-        ({1: 0, 2: 0}, 1),
-        ({1: 1, 2: 1}, None),
-        ({}, None),
+        (((8, 100), (8, 110), (16, 900)), 8, "a load of 8 meets the objective, 16 does not"),
+        (((8, 100), (12, 300), (12, 600), (11, 400), (11, 410)), 11, "a load of 11 meets the objective, 12 does not"),
+        (((1, 900), (1, 100), (2, 100)), 2, "a load of 2 meets the objective, no larger one misses it"),
+        (((1, 100), (1, 600)), None, "the objective is missed at a load of 1"),
+        (((1, 100), (2, 200)), None, ""),  # it broke before it found something
     ],
 )
-def test_the_boundary_of_an_objective(met: dict[float, float], edge: float | None) -> None:
-    assert boundary([{"load": load, "met": value} for load, value in met.items()]) == edge
+def test_the_curve_says_what_the_search_says(
+    points: tuple[tuple[float, float], ...], found: float | None, told: str
+) -> None:
+    drawn = of_benchmark(searched(*points, found=found))
+    assert [plot.title for plot in drawn] == ["output_throughput against load", "p95_ttft_ms against load"]
+    assert drawn[0].caption == (told or "as it was measured")
+    assert drawn[1].caption == "; ".join(filter(None, ("at most 500 is asked", told)))
+    assert (">limit 500</text>" in drawn[0].svg, ">limit 500</text>" in drawn[1].svg) == (False, True)
+    assert [f">found: {found:g}</text>" in plot.svg for plot in drawn if found] == [True] * 2 * (found is not None)
+    assert (">objective missed</text>" in drawn[1].svg) == any(ttft > 500 for _, ttft in points)
 
 
-def test_a_curve_without_an_objective_has_no_boundary() -> None:
-    assert boundary([{"load": 1, "output_throughput": 2.0}]) is None
+def test_of_repeated_searches_the_curve_is_that_of_the_last() -> None:
+    last = measurement(2, 2500, metrics={"slo_max_concurrency": 8})
+    several = searched((8, 100), (9, 700), found=8.5) | {"measurements": [measurement(1, 2400), last]}
+    assert of_benchmark(several)[-1].caption.endswith("a load of 8 meets the objective, 9 does not")
+
+
+def test_a_curve_without_an_objective() -> None:
+    curve = [{"load": load, "goodput": 2.0, "wait_s": 1.0, "duration": 9.0} for load in (1, 2)]
+    drawn = of_benchmark(SEARCH | {"curve": curve, "fields": {}})
+    assert [(plot.title, plot.caption) for plot in drawn] == [
+        *((f"{name} against load", "as it was measured") for name in ("goodput", "wait_s"))
+    ]
+    flagged = [point | {"met": int(point["load"] < 2)} for point in curve]
+    assert of_benchmark(SEARCH | {"curve": flagged, "fields": {"slo": "x"}})[0].caption == (
+        "a load of 1 meets the objective, 2 does not"
+    )
 
 
 def test_a_limit_for_each_gpu_is_not_drawn_through_the_total() -> None:

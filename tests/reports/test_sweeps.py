@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recipe_runner.reports.sweep_plots import of_sweep
 from recipe_runner.reports.sweeps import front, table
 from tests.reports.documents import FIGURES, GATE, GUIDE, RUN, SWEEP, TP, point
 
@@ -37,6 +38,44 @@ def test_the_best_of_a_column() -> None:
     assert (table(SWEEP).best(RATE), table(SWEEP).best(TTFT)) == (2400.0, 40.0)
     assert table(SWEEP).best(("guide", "p99_ttft_ms")) is None  # all are equal
     assert table(SWEEP).best(("guide", "completed")) is None  # its name does not say which way is better
+
+
+def test_what_a_search_found_leads() -> None:
+    found = GUIDE | {"metrics": {"output_throughput": 9, "slo_max_concurrency": 8}, "measurements": [], "figures": []}
+    sweep = swept(point(0, {TP: 1}, 1, 1, report=RUN | {"benchmarks": [found]}))
+    assert [metric for _, metric in sweep.columns()] == ["slo_max_concurrency", "output_throughput"]
+
+
+def repeated(number: int, rate: float, half_width: float | None, ttft: float = 5) -> dict[str, Any]:
+    """A point whose throughput may be off by so much; None is one that was measured once."""
+    noise = {} if half_width is None else {metric: {"half_width_percent": half_width} for _, metric in (RATE, TTFT)}
+    item = GUIDE | {"metrics": {RATE[1]: rate, TTFT[1]: ttft}, "noise": noise, "figures": []}
+    return point(number, {TP: number}, rate, ttft, report=RUN | {"benchmarks": [item]})
+
+
+def test_what_is_better_within_noise_is_not_the_best() -> None:
+    sweep = swept(repeated(0, 100, 5), repeated(1, 109, 5))
+    assert (sweep.best(RATE), sweep.marked) == (None, False)
+    assert sweep.statements() == [
+        "guide: two figures are told apart where they differ by more than 10.3 % (output_throughput), "
+        "10.3 % (median_ttft_ms)."
+    ]
+    assert swept(repeated(0, 100, 5), repeated(1, 111, 5)).best(RATE) == 111
+
+
+def test_of_single_measurements_none_is_the_best() -> None:
+    sweep = swept(repeated(0, 100, None), repeated(1, 1000, None))
+    assert (sweep.best(RATE), sweep.marked) == (None, False)
+    assert sweep.statements() == [
+        "guide: no figure is marked as the best: their noise is not known; benchmark.NAME.repeat=5 measures it."
+    ]
+
+
+def test_a_time_of_0_is_neither_the_best_nor_on_the_front() -> None:
+    sweep = swept(repeated(0, 100, 1, ttft=0), repeated(1, 90, 1), repeated(2, 80, 1, ttft=3))
+    assert (sweep.best(TTFT), sweep.best(RATE)) == (None, 100)
+    (trade,) = (one for one in of_sweep(sweep) if one.title == "output_throughput against median_ttft_ms")
+    assert trade.caption == "points that no other beats in both, as measured: 001 (90, 5); 002 (80, 3)"
 
 
 def test_a_benchmark_that_failed_is_never_best() -> None:

@@ -4,8 +4,19 @@ from typing import Any
 
 import pytest
 
-from recipe_runner.reports.words import commands, devices, facts, noise_statement, number, percent, shown, unit
-from tests.reports.documents import GATE, GUIDE, RUN, measurement
+from recipe_runner.reports.words import (
+    around,
+    commands,
+    devices,
+    facts,
+    noise_statement,
+    number,
+    percent,
+    shown,
+    sources,
+    unit,
+)
+from tests.reports.documents import EXPECTED, GATE, GUIDE, RUN, measurement
 
 
 @pytest.mark.parametrize(
@@ -59,6 +70,31 @@ def test_what_ran_where() -> None:
     assert dict(facts(RUN | {"hardware": None}))["Hardware"] == "attached to http://127.0.0.1:8000"
     assert devices({"gpus": [], "cpu": "A CPU"}) == "no GPU, A CPU"
     assert devices({}) == "no GPU, CPU unknown"
+
+
+def test_where_expected_figures_are_from() -> None:
+    own = {**EXPECTED, "kind": "own", "workload": "load", "note": ""}
+    report = {"expected": {"guide": EXPECTED, "own": own, "old": {"source": "a paper", "hardware": "H100"}}}
+    figures = [GATE | {"expected": name} for name in ("guide", "own", "guide", "old")]
+    assert sources(report, {"figures": figures}) == [
+        (
+            "2 × A100-SXM4-40GB; vLLM 0.20.0; workload guide; 2026-01; guide: https://example.org/a_b",
+            "once | only",
+        ),
+        ("2 × A100-SXM4-40GB; vLLM 0.20.0; workload load; 2026-01; own run: https://example.org/a_b", ""),
+        ("H100; workload old; a paper", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("percent", "text"),
+    [
+        *((0.0, "± 0.0 %"), (1.92, "± 1.9 %"), (6.3, "−5.9 % to +6.3 %"), (120.0, "−54.5 % to +120.0 %")),
+        *((999.0, "−90.9 % to +999.0 %"), (4000.0, "−97.6 % to over +1000 %")),
+    ],
+)
+def test_how_far_a_mean_may_be_off(percent: float, text: str) -> None:
+    assert around(percent) == text
 
 
 def test_units() -> None:

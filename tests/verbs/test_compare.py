@@ -41,9 +41,9 @@ def test_what_got_slower_is_told_and_exits_with_1(cli: Cli) -> None:
         "git_commit — 0123456789ab",
         "check capital: passed in A, failed in B",
         "small",
-        "metric A B change 99 % interval would be seen verdict",
-        "output_throughput 100.00 80.00 -20.0 % -21.3 … -18.6 % 2.6 % slower",
-        "median_tpot_ms 10.00 12.50 +25.0 % +22.9 … +27.1 % 2.6 % slower",
+        "metric A B change interval would be seen verdict",
+        "output_throughput 100.00 80.00 -20.0 % -21.4 … -18.6 % 2.7 % slower",
+        "median_tpot_ms 10.00 12.50 +25.0 % +22.9 … +27.1 % 3.5 % slower",
         "regression: check capital passed → failed; small output_throughput -20.0 %; small median_tpot_ms +25.0 %",
     ]
 
@@ -53,10 +53,10 @@ def test_what_did_not_get_slower_exits_with_0(cli: Cli) -> None:
     save("b", report(benchmark(SLOW)))
     same = plain(cli("compare", "a", "a").page)
     assert same[2] == "configuration: the same"
-    assert same[5] == "output_throughput 100.00 100.00 +0.0 % -1.7 … +1.7 % 2.6 % no difference seen"
-    assert same[-1] == "no regression; a difference of 2.6 % would have been seen"
+    assert same[5] == "output_throughput 100.00 100.00 +0.0 % -1.7 … +1.8 % 2.7 % no difference seen"
+    assert same[-1] == "no regression; a difference of 2.7 to 3.5 % would have been seen 9 times in 10"
     faster = plain(cli("compare", "b", "a").page)
-    assert faster[5] == "output_throughput 80.00 100.00 +25.0 % +22.9 … +27.1 % 2.6 % faster"
+    assert faster[5] == "output_throughput 80.00 100.00 +25.0 % +22.8 … +27.2 % 2.7 % faster"
     small = plain(cli("compare", "a", "b", "--min-change", "30").page)
     assert small[5].endswith("slower")
     assert small[-1] == same[-1]
@@ -93,11 +93,32 @@ def test_what_speaks_against_a_verdict_is_said_loudly(cli: Cli) -> None:
         "small is not judged: B is simulated, and A is real",
         "small is not judged: B is in doubt: somebody else\\x1b[2J used the server",
         "small",
-        "metric A B change 99 % interval would be seen verdict",
+        "metric A B change interval would be seen verdict",
         "output_throughput 100.00 100.00 +0.0 % — — not judged",
         "median_tpot_ms 10.00 10.00 +0.0 % — — not judged",
         "nothing judged; what speaks against it stands above",
     ]
+
+
+def test_a_rate_of_0_exits_with_1_and_a_time_of_0_with_4(cli: Cli) -> None:
+    def without(metric: str) -> dict[str, Any]:
+        item = benchmark()
+        for one in item["measurements"]:
+            one["metrics"][metric] = 0.0
+        item["metrics"][metric] = 0.0
+        return report(item)
+
+    save("a", report(benchmark()))
+    save("rate", without("output_throughput"))
+    save("time", without("median_tpot_ms"))
+    gone = cli("compare", "a", "rate")
+    assert gone.code == 1
+    assert plain(gone.stdout)[5] == "output_throughput 100.00 0.00 -100.0 % — — fell to 0"
+    assert plain(gone.stdout)[-1] == "regression: small output_throughput -100.0 %"
+    silent = cli("compare", "a", "time")
+    assert silent.code == 4
+    assert plain(silent.stdout)[6] == "median_tpot_ms 10.00 0.00 -100.0 % — — not judged: 0 in B"
+    assert plain(silent.stdout)[-1] == "not all judged: 0 in B, and not in A: small median_tpot_ms"
 
 
 def test_nothing_in_common_exits_with_4(cli: Cli) -> None:
@@ -126,13 +147,13 @@ def test_a_benchmark_that_broke_has_no_figures(cli: Cli) -> None:
 
 
 def test_a_benchmark_with_other_metrics_says_which_were_looked_for(cli: Cli) -> None:
-    item = benchmark() | {"metrics": {"slo_max_concurrency": 8.0, "completed": 5.0}, "measurements": []}
+    item = benchmark() | {"metrics": {"p95_ttft_ms": 8.0, "completed": 5.0}, "measurements": []}
     save("a", report(item))
     answer = cli("compare", "a", "a")
     assert answer.code == 4
-    looked_for = "output_throughput, median_ttft_ms, median_tpot_ms"
+    looked_for = "slo_max_concurrency, slo_request_rate, output_throughput, median_ttft_ms, median_tpot_ms"
     assert plain(answer.stdout)[3:] == [
-        f"small: {looked_for}: none of these is in both; --metric NAME takes others: slo_max_concurrency; "
+        f"small: {looked_for}: none of these is in both; --metric NAME takes others: p95_ttft_ms; "
         "measured in A, measured in B",
         "nothing judged; no metric that was looked for is in both",
     ]
@@ -153,7 +174,7 @@ def test_sweeps_are_compared_point_by_point(cli: Cli) -> None:
         "configuration: the same",
         "parallelism.tp=1",
         "small",
-        "metric A B change 99 % interval would be seen verdict",
+        "metric A B change interval would be seen verdict",
         row.format("100.00 +0.0", "no difference seen"),
         "median_tpot_ms 10.00 10.00 +0.0 % … … … … no difference seen",
         "parallelism.tp=2",
@@ -161,7 +182,7 @@ def test_sweeps_are_compared_point_by_point(cli: Cli) -> None:
         "key A B",
         "recipe mine x",
         "small",
-        "metric A B change 99 % interval would be seen verdict",
+        "metric A B change interval would be seen verdict",
         row.format("80.00 -20.0", "slower"),
         "median_tpot_ms 10.00 12.50 +25.0 % … … … … slower",
         "regression: parallelism.tp=2: small output_throughput -20.0 %; parallelism.tp=2: small median_tpot_ms +25.0 %",
@@ -206,7 +227,7 @@ def test_json_is_one_document(cli: Cli) -> None:
         },
     )
     kinds: dict[str, Any] = dict.fromkeys(("a", "b", "percent", "low_percent", "high_percent", "p"), float)
-    kinds |= {"smallest_percent": float, "metric": str, "verdict": str, "regression": bool}
+    kinds |= {"level": float, "smallest_percent": float, "metric": str, "verdict": str, "regression": bool}
     assert {key: type(value) for key, value in change.items()} == kinds
     assert (change["verdict"], change["regression"]) == ("slower", True)
 
@@ -257,7 +278,7 @@ def test_colour_only_on_a_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_verdict_has_its_exit_code_and_colour() -> None:
-    assert EXITS == {"no regression": 0, "regression": 1, "nothing judged": 4}
+    assert EXITS == {"no regression": 0, "regression": 1, "nothing judged": 4, "not all judged": 4}
     assert set(EXITS) < set(COLOURS)
 
 
@@ -271,8 +292,8 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert "usage: recipe-run compare" in page
     for taught in (
         "A is before, B is after. Each is a run folder, its report.json, a sweep's folder",
-        "less than once in 100 comparisons",
+        "Chance alone shows one in less than 1 of 100 comparisons",
         "benchmark.NAME.repeat=5",
-        "2 bad input · 4 nothing could be judged: too few repeats, or nothing in common",
+        "2 bad input · 4 nothing could be judged: too few repeats, nothing in common; or a metric of A is 0 in B",
     ):
         assert taught in page
