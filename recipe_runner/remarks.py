@@ -1,24 +1,25 @@
 """What a plan remarks: what a person would want to know, and nobody would be stopped for."""
 
-import difflib
 from collections.abc import Iterator
 
 from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import choose
 from recipe_runner.facts import Facts
+from recipe_runner.figures.gates import instead
 from recipe_runner.model.serving import GIB
 
 
 def misnamed(request: Request) -> Iterator[str]:
-    """Expected figures beside which no measured one will ever stand: a name that the benchmark does not know."""
+    """Expected figures beside which no measured one will ever stand, and gates on hardware that nobody can choose."""
+    where, profiles = request.folded.where, request.composed.profiles
     for name, item in request.expected.items():
         benchmark = request.benchmarks.get(item.workload or name)
-        known = benchmark.metrics if benchmark else ()
         for metric in item.metrics:
-            if benchmark and known and metric not in known:
-                near = difflib.get_close_matches(metric, known, n=1)
-                do = f"did you mean {near[0]}?" if near else choose(metric, known)
-                yield f"{request.folded.where(f'expected.{name}.metrics.{metric}')}: {benchmark.uses} gives none; {do}"
+            if benchmark and (do := instead(metric, benchmark)):
+                yield f"{where(f'expected.{name}.metrics.{metric}')}: {benchmark.uses} gives none; {do}"
+        if item.hardware not in profiles and any(figure.gate for figure in item.metrics.values()):
+            what = f"it gates on {item.hardware}, and there is no such profile, so it judges no run"
+            yield f"{where(f'expected.{name}.hardware')}: {what}; {choose(item.hardware, profiles)}"
 
 
 def remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]:
