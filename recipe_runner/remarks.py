@@ -10,16 +10,12 @@ from recipe_runner.model.serving import GIB
 
 
 def misnamed(request: Request) -> Iterator[str]:
-    """Expected figures beside which no measured one will ever stand, and gates on hardware that nobody can choose."""
-    where, profiles = request.folded.where, request.composed.profiles
+    """Expected figures beside which no measured one will ever stand: a name that the benchmark does not know."""
     for name, item in request.expected.items():
         benchmark = request.benchmarks.get(item.workload or name)
         for metric in item.metrics:
             if benchmark and (do := instead(metric, benchmark)):
-                yield f"{where(f'expected.{name}.metrics.{metric}')}: {benchmark.uses} gives none; {do}"
-        if item.hardware not in profiles and any(figure.gate for figure in item.metrics.values()):
-            what = f"it gates on {item.hardware}, and there is no such profile, so it judges no run"
-            yield f"{where(f'expected.{name}.hardware')}: {what}; {choose(item.hardware, profiles)}"
+                yield f"{request.folded.where(f'expected.{name}.metrics.{metric}')}: {benchmark.uses} gives none; {do}"
 
 
 def remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]:

@@ -16,6 +16,7 @@ from recipe_runner.plan import Plan
 
 PER_CENT: Final = 101
 BROKEN: Final = ("failed", "error", "skipped")  # a measurement that says nothing
+SHORT: Final = "too short to see whether the client was the limit"
 WORST_FIRST: Final[tuple[Verdict, ...]] = ("failed", "inconclusive", "passed", "measured")
 
 
@@ -110,7 +111,7 @@ class Repeats:
         verdict = next(one for one in WORST_FIRST if one in verdicts)
         doubts = dict.fromkeys(doubt for one in self.counted for doubt in one.doubts)
         judged = [row["why"] for row in rows if row["verdict"] == verdict]
-        told = [self._told(), *doubts, *([] if doubts else judged)]
+        told = [self._told(), *([SHORT] if self._is_short() else []), *doubts, *([] if doubts else judged)]
         return replace(
             last.outcome,
             verdict="inconclusive" if doubts else verdict,
@@ -131,6 +132,10 @@ class Repeats:
         if scatter:
             text += f"; a difference of {scatter['smallest_difference_percent']:.1f} % would have been seen"
         return text
+
+    def _is_short(self) -> bool:
+        """Whether a measurement was over before anybody could look how busy its client was."""
+        return any(one.outcome.span is not None and one.client_cpu is None for one in self.counted)
 
     def figures(self) -> list[dict[str, Any]]:
         """The expected figures of this workload beside what was measured."""
