@@ -121,17 +121,22 @@ class Repeats:
 
     def _told(self) -> str:
         if self.times == 1:
-            preempted = self.made[-1].server.preemptions if self.made[-1].server else 0
-            return self.made[-1].outcome.detail + (f"; {preempted} preemptions" if preempted else "")
+            return self.made[-1].outcome.detail + self._preempted()
         text, found = f"{len(self.counted)} measurements", self.metrics()
         scatter = self.noise().get("output_throughput")
         if rate := found.get("output_throughput"):
             text += f", {rate:.2f} tok/s out" + (f" ± {scatter['half_width_percent']:.1f} %" if scatter else "")
         if ttft := found.get("median_ttft_ms"):
             text += f", median TTFT {ttft:.1f} ms"
+        text += self._preempted()
         if scatter:
             text += f"; a difference of {scatter['smallest_difference_percent']:.1f} % would have been seen"
         return text
+
+    def _preempted(self) -> str:
+        """How often requests had to give up their memory for others, which makes them slow."""
+        count = sum(one.server.preemptions for one in self.counted if one.server)
+        return f"; {count} preemption{'s' * (count > 1)}" if count else ""
 
     def _is_short(self) -> bool:
         """Whether a measurement was over before anybody could look how busy its client was."""

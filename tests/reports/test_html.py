@@ -105,6 +105,7 @@ def test_the_verdict_comes_first_in_words() -> None:
         "541.6 s in all, most of it for benchmarks: 423.4 s",
         "Afterwards: 0 processes left; port free: yes. Removed: 3 sockets and other files of the server.",
         "Warnings the server listens on all interfaces, and asks for no key",
+        "The last lines of the server's log (EngineCore pid=7) INFO GPU KV cache size: 1,024 tokens Application",
         "gpus NVIDIA A100-SXM4-40GB, NVIDIA A100-SXM4-40GB",
         "git_commit unknown",
     ],
@@ -249,6 +250,7 @@ def test_of_a_simulated_run(tmp_path: Path) -> None:
     assert "✓ Passed (simulated) small on cpu" in found.text
     assert "3 measurements, output_throughput: spread " in found.text
     assert "load.warmup (warm-up)" in found.text
+    assert "The last lines of the server's log" in found.text
     assert "Distribution of ttft_ms half up to " in found.text
 
 
