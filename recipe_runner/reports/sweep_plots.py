@@ -13,7 +13,7 @@ from recipe_runner.reports.words import number, shown
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_NAMED: Final = 30  # points; of more, only those on the front have their names, and of them no more
+MOST_NAMED: Final = 30  # points; of more, only some of the front have their names
 MOST_DRAWN: Final = 500  # points
 MOST_LINES: Final = 12
 MOST_TICKS: Final = 12
@@ -114,7 +114,7 @@ def _trade(sweep: Sweep, rate: Column, latency: Column) -> Iterator[Plot]:
         xs, ys = [less for _, _, less in best], [more for _, more, _ in best]
         marker = "o" if len(best) <= MOST_DRAWN else ""
         axes.plot(xs, ys, color=SERIES[1], marker=marker, drawstyle="steps-pre", label="Pareto front")
-        for point, more, less in placed if len(placed) <= MOST_NAMED else named:
+        for point, more, less in placed if len(placed) <= MOST_NAMED else some(best, MOST_TICKS):
             name, near = label(point.folder), (4, 4)
             axes.annotate(name, (less, more), xytext=near, textcoords="offset points", fontsize=9, color=INK)
         axes.set_xlabel(label(latency[1]))
