@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from recipe_runner.composition.schema import Hardware, Request
-from recipe_runner.errors import Fault
+from recipe_runner.errors import Fault, choose
 from recipe_runner.facts import Facts
 from recipe_runner.figures import gates
 from recipe_runner.host.flags import switches, unknown
@@ -95,7 +95,8 @@ def _extra(request: Request, facts: Facts) -> Iterator[Fault]:
 
 
 def _gates(request: Request) -> Iterator[Fault]:
-    """What is wrong with the gates of this hardware; another choice of benchmarks leaves them aside."""
+    """What is wrong with the gates of this hardware, or of none; another choice of benchmarks leaves them aside."""
+    where, profiles = request.folded.where, request.composed.profiles
     if request.choices["benchmark"] == "recipe":
         away = {key.removeprefix("benchmark.") for key, value in request.typed.items() if value is None}
         here = {
@@ -103,7 +104,11 @@ def _gates(request: Request) -> Iterator[Fault]:
             for name, item in request.expected.items()
             if item.hardware == request.hardware_name and (item.workload or name) not in away
         }
-        yield from gates.faults(here, request.benchmarks, request.folded.where)
+        yield from gates.faults(here, request.benchmarks, where)
+        for name, item in request.expected.items():
+            if item.hardware not in profiles and any(figure.gate for figure in item.metrics.values()):
+                what = f"it gates on {item.hardware}, and there is no such profile"
+                yield Fault(where(f"expected.{name}.hardware"), what, choose(item.hardware, profiles))
 
 
 def _fit(request: Request, hardware: Hardware) -> Iterator[Fault]:

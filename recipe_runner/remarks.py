@@ -1,11 +1,11 @@
 """What a plan remarks: what a person would want to know, and nobody would be stopped for."""
 
-import difflib
 from collections.abc import Iterator
 
 from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import choose
 from recipe_runner.facts import Facts
+from recipe_runner.figures.gates import instead
 from recipe_runner.model.serving import GIB
 
 
@@ -13,11 +13,8 @@ def misnamed(request: Request) -> Iterator[str]:
     """Expected figures beside which no measured one will ever stand: a name that the benchmark does not know."""
     for name, item in request.expected.items():
         benchmark = request.benchmarks.get(item.workload or name)
-        known = benchmark.metrics if benchmark else ()
         for metric in item.metrics:
-            if benchmark and known and metric not in known:
-                near = difflib.get_close_matches(metric, known, n=1)
-                do = f"did you mean {near[0]}?" if near else choose(metric, known)
+            if benchmark and (do := instead(metric, benchmark)):
                 yield f"{request.folded.where(f'expected.{name}.metrics.{metric}')}: {benchmark.uses} gives none; {do}"
 
 

@@ -18,7 +18,7 @@ from recipe_runner.plan import Plan
 from recipe_runner.serialize import write_json
 from recipe_runner.serving.diagnosis import Diagnosis, diagnose
 from recipe_runner.serving.leftovers import Teardown
-from recipe_runner.serving.serverlog import logged_memory, telling_lines
+from recipe_runner.serving.serverlog import last_lines, logged_memory, telling_lines
 from recipe_runner.verdict import RunVerdict, exit_code, overall
 
 SERVER_LOG: Final = "server.log"
@@ -156,6 +156,7 @@ class Record(Folder):
             "errors": [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in self.faults],
             "diagnosis": self.diagnosis and self.diagnosis.as_dict(),
             "log_excerpt": list(self.log_excerpt),
+            "log_tail": list(last_lines(self.server_log)) if self.server_log else [],
             "server_log": str(self.server_log) if self.server_log else None,
             "teardown": self.teardown,
             "warnings": [*plan.warnings, *map(str, self.losses)],

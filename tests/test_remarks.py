@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from recipe_runner import registry
+from recipe_runner.errors import RecipeError
 from recipe_runner.prepare import plans
 
 MINE = """\
@@ -51,3 +52,20 @@ def test_a_benchmark_that_names_no_metrics_may_give_any(recipe: Callable[..., Pa
     )
     recipe(MINE.replace("BENCHMARK", "'own:Own'"))
     assert notes("benchmark.guide.uses='own:Own'") == []
+
+
+GATE = "expected.guide.metrics.median_ttft_ms.gate=true"
+
+
+def test_a_typed_gate_on_hardware_that_is_no_profile(recipe: Callable[..., Path]) -> None:
+    recipe(
+        MINE.replace("BENCHMARK", "load").replace("output_thruput", "output_throughput").replace("a100x2", "a100-x2")
+    )
+    assert notes() == notes(GATE, "benchmark=none") == []  # words, beside which the figures only stand
+    assert notes(GATE, "expected.guide.hardware=h100x2") == notes(GATE, "expected.guide.hardware=host") == []
+    with pytest.raises(RecipeError) as refused:
+        notes(GATE)
+    assert str(refused.value).startswith(
+        "expected.guide.hardware (recipes/mine.yaml:7) — it gates on a100-x2, and there is no such profile; "
+        "did you mean a100x2? There are: a100-80gx1, "
+    )

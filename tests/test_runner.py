@@ -12,7 +12,18 @@ from tests.running import DOWN, SMALL, fake, free_port, run_here
 REPORT = [
     *("format", "verdict", "recipe", "hardware", "engine", "parallelism", "url", "choices", "overrides", "processes"),
     *("provenance", "started", "environment", "memory", "phases"),
-    *("checks", "benchmarks", "expected", "errors", "diagnosis", "log_excerpt", "server_log", "teardown", "warnings"),
+    *(
+        "checks",
+        "benchmarks",
+        "expected",
+        "errors",
+        "diagnosis",
+        "log_excerpt",
+        "log_tail",
+        "server_log",
+        "teardown",
+        "warnings",
+    ),
     "folder",
 ]
 ENVIRONMENT = [

@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from recipe_runner import runner
+from recipe_runner.api import Outcome
 from recipe_runner.errors import Fault, ServerError
+from recipe_runner.figures.counters import Counters
+from recipe_runner.figures.repeats import Measurement, Repeats
 from tests.running import Folder, Started, run_here
 
 RECIPE = """
@@ -89,6 +92,32 @@ def test_once_where_nothing_gates(series: Run) -> None:
     assert [one["name"] for one in found["measurements"]] == ["speed"]
     assert found["noise"] == {}
     assert found["figures"][0]["verdict"] is None
+
+
+@pytest.mark.parametrize(
+    ("span", "client_cpu", "told"),
+    [
+        ((1.0, 1.2), None, "8 requests; too short to see whether the client was the limit"),
+        ((1.0, 9.0), 0.5, "8 requests"),
+        (None, None, "8 requests"),  # a benchmark that does not say when it measured
+    ],
+)
+def test_a_client_that_could_not_be_looked_at_is_told(
+    span: tuple[float, float] | None, client_cpu: float | None, told: str
+) -> None:
+    made = Measurement("speed", True, Outcome("measured", "8 requests", span=span), 1.0, client_cpu=client_cpu)
+    assert Repeats("speed", 1, {}, "cpu", 1, [made]).outcome().detail == told
+
+
+@pytest.mark.parametrize(
+    ("preemptions", "told"), [([0, 0], ""), ([0, 1], "; 1 preemption"), ([3, 4], "; 7 preemptions")]
+)
+def test_preemptions_of_all_that_count_are_told(preemptions: list[int], told: str) -> None:
+    repeats = Repeats("speed", 2, {}, "cpu", 1)
+    for number, count in enumerate([99, *preemptions]):
+        outcome, server = Outcome("measured", "8 requests"), Counters(requests=8, preemptions=count)
+        repeats.made.append(Measurement(f"speed.{number}", number > 0, outcome, 1.0, server=server))
+    assert repeats.outcome().detail == f"2 measurements{told}"
 
 
 def test_five_times_and_a_warm_up_where_a_figure_gates(series: Run, capsys: pytest.CaptureFixture[str]) -> None:

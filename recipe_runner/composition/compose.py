@@ -55,6 +55,7 @@ class Composed:
 
     `recipe` is what the recipe says with all that it inherits; `files` are those that all this was read from. Where the
     recipe is a `lock`, its layer is the last below; `under_lock` are the values without it.
+    `profiles` are the names of the hardware that could have been chosen.
     """
 
     below: Folded
@@ -64,6 +65,7 @@ class Composed:
     files: tuple[Path, ...]
     lock: Lock | None
     under_lock: Mapping[str, Any]
+    profiles: frozenset[str]
     warnings: tuple[str, ...]
     faults: tuple[Fault, ...]
 
@@ -207,6 +209,7 @@ def compose(chosen: Mapping[str, str], space: Space) -> Composed:
         files=tuple(sorted({*family, *(file for layer in layers for file in layer.files())})),
         lock=lock,
         under_lock=bare.values,
+        profiles=frozenset(groups["hardware"]),
         warnings=() if (note := space.shadow_note(recipe_file)) is None else (note,),
         faults=tuple(faults.values()),
     )

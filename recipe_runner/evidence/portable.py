@@ -29,6 +29,18 @@ def at_home(value: Any) -> Any:
     return _texts(value, lambda text: re.sub(rf"{BEGIN}~{END}", lambda _: str(Path.home()), text))
 
 
+def as_kept(value: Any, kept: Any) -> Any:
+    """A run's value with its paths as evidence has them in `kept`: those in the recipe's folder are relative there."""
+    if isinstance(value, str) and isinstance(kept, str):
+        inside = value.startswith(("/", "~/")) and not kept.startswith(("/", "~")) and value.endswith(f"/{kept}")
+        return kept if inside and kept else value
+    if isinstance(value, dict) and isinstance(kept, dict):
+        return {key: as_kept(inner, kept.get(key)) for key, inner in value.items()}
+    if isinstance(value, list) and isinstance(kept, list) and len(value) == len(kept):
+        return [as_kept(*pair) for pair in zip(value, kept, strict=True)]
+    return value
+
+
 def _texts(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)

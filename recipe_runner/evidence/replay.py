@@ -13,7 +13,7 @@ from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
 from recipe_runner.evidence.document import Benchmarked, Document, Process
 from recipe_runner.evidence.document import Model as Ran
-from recipe_runner.evidence.portable import at_home, portable
+from recipe_runner.evidence.portable import at_home, homeless, portable
 from recipe_runner.facts import Machine, gather
 from recipe_runner.figures.commands import asked_by
 from recipe_runner.figures.runs import NO_MATTER, PLACE
@@ -52,12 +52,28 @@ def as_typed(
     """What was typed so that a run was not the recipe's own: overrides that may make a difference, and choices."""
     typed = [key for key in overrides if key not in PLACE and not key.startswith(NO_MATTER)]
     other = [group for group in ("validation", "benchmark", "parallelism") if choices.get(group) != OWN]
-    if "parallelism" in other and not any(key.startswith("parallelism") for key in typed):
-        composed = compose({**choices, "recipe": str(recipe_file), "parallelism": OWN}, Space(tuple(config_dirs)))
-        own = {} if composed.faults else composed.below.values.get("parallelism")
-        if own and Parallelism.model_validate(own) == parallelism:  # chosen, and came to the same
-            other.remove("parallelism")
+    if not (typed or "parallelism" in other):
+        return sorted(f"{group}={choices.get(group)}" for group in other)
+    composed = compose({**choices, "recipe": str(recipe_file), "parallelism": OWN}, Space(tuple(config_dirs)))
+    own = {} if composed.faults else composed.below.values
+    typed = [key for key in typed if not own or _kept(_at(own, key)) != _kept(overrides[key])]
+    spread = None if any(key.startswith("parallelism") for key in typed) else own.get("parallelism")
+    if "parallelism" in other and spread and Parallelism.model_validate(spread) == parallelism:
+        other.remove("parallelism")  # chosen, and came to the same
     return sorted([*typed, *(f"{group}={choices.get(group)}" for group in other)])
+
+
+def _kept(value: Any) -> str:
+    """A value as evidence has it, of which it is asked again; 1 is not true."""
+    return to_json(homeless(value))
+
+
+def _at(values: Mapping[str, Any], key: str) -> Any:
+    """What stands at a dotted key; None where nothing does, as for what is taken away."""
+    found: Any = values
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def elsewhere(hardware: Hardware, name: str, gpus: Sequence[str]) -> str | None:

@@ -236,6 +236,8 @@ class Reported(Part):
     """What the server's log says of its end; null where no rule matched."""
     log_excerpt: list[str]
     """The line that proves the diagnosis, or those that tell what went wrong."""
+    log_tail: list[str]
+    """The log's last lines, without those that say of a request that it was answered; none without a log."""
     server_log: str | None
     """Where the server's log is."""
     teardown: Teardown

@@ -1,5 +1,6 @@
 """Expected figures beside what was measured; those that gate on this hardware are judged."""
 
+import difflib
 import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,9 +59,10 @@ def faults(
     """Every gate that could never be judged; `where` says where a dotted key stands."""
     for name, item in expected.items():
         gates = {metric: figure for metric, figure in item.metrics.items() if figure.gate}
-        for metric, figure in gates.items():
-            yield from _gate_faults(f"expected.{name}.metrics.{metric}", metric, figure, where)
         workload = item.workload or name
+        for metric, figure in gates.items():
+            at = f"expected.{name}.metrics.{metric}"
+            yield from _gate_faults(at, metric, figure, benchmarks.get(workload), where)
         if gates and workload not in benchmarks:
             at = f"expected.{name}.workload" if item.workload else f"expected.{name}"
             yield Fault(where(at), f"it gates {workload}, and there is no such benchmark", choose(workload, benchmarks))
@@ -71,11 +73,24 @@ def faults(
             yield Fault(where(f"benchmark.{name}.repeat"), f"fewer than {FEWEST} measurements cannot pass a gate", do)
 
 
-def _gate_faults(at: str, metric: str, figure: Figure, where: Callable[[str], str]) -> Iterator[Fault]:
+def instead(metric: str, benchmark: Benchmark | None) -> str | None:
+    """What to name instead of a metric that a benchmark is known never to give; None where it may give it."""
+    known = benchmark.metrics if benchmark else ()
+    if not known or metric in known:
+        return None
+    near = difflib.get_close_matches(metric, known, n=1)
+    return f"did you mean {near[0]}?" if near else choose(metric, known)
+
+
+def _gate_faults(
+    at: str, metric: str, figure: Figure, benchmark: Benchmark | None, where: Callable[[str], str]
+) -> Iterator[Fault]:
     if not 0 < figure.value < math.inf:
         what = f"a gate of {figure.value:g} has no tolerance in percent"
         yield Fault(where(f"{at}.value"), what, "give a positive value, or set `gate: false`")
-    if better_of(metric, figure) is None:
+    if benchmark and (do := instead(metric, benchmark)):
+        yield Fault(where(at), f"{benchmark.uses} gives no {metric}, so this gate could never be judged", do)
+    elif better_of(metric, figure) is None:
         what = f"whether more or less of {metric} is better does not follow from its name"
         yield Fault(where(at), what, "say `better: higher` or `better: lower`")
 

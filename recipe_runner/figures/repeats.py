@@ -17,6 +17,7 @@ from recipe_runner.serialize import around
 
 PER_CENT: Final = 101
 BROKEN: Final = ("failed", "error", "skipped")  # a measurement that says nothing
+SHORT: Final = "too short to see whether the client was the limit"
 WORST_FIRST: Final[tuple[Verdict, ...]] = ("failed", "inconclusive", "passed", "measured")
 
 
@@ -118,7 +119,7 @@ class Repeats:
         verdict = next(one for one in WORST_FIRST if one in verdicts)
         doubts = dict.fromkeys(doubt for one in self.counted for doubt in one.doubts)
         judged = [row["why"] for row in rows if row["verdict"] == verdict]
-        told = [self._told(), *doubts, *([] if doubts else judged)]
+        told = [self._told(), *([SHORT] if self._is_short() else []), *doubts, *([] if doubts else judged)]
         return replace(
             last.outcome,
             verdict="inconclusive" if doubts else verdict,
@@ -128,18 +129,27 @@ class Repeats:
 
     def _told(self) -> str:
         if self.times == 1:
-            preempted = self.made[-1].server.preemptions if self.made[-1].server else 0
-            return self.made[-1].outcome.detail + (f"; {preempted} preemptions" if preempted else "")
+            return self.made[-1].outcome.detail + self._preempted()
         text, found = f"{len(self.counted)} measurements", self.metrics()
         scatter = self.noise().get("output_throughput")
         if rate := found.get("output_throughput"):
             text += f", {rate:.2f} tok/s out" + (f" ({around(scatter['half_width_percent'])})" if scatter else "")
         if ttft := found.get("median_ttft_ms"):
             text += f", median TTFT {ttft:.1f} ms"
+        text += self._preempted()
         if scatter:
             least = scatter["smallest_difference_percent"]
             text += f"; a difference of {least:.1f} % in tok/s would have been seen 9 times in 10"
         return text
+
+    def _preempted(self) -> str:
+        """How often requests had to give up their memory for others, which makes them slow."""
+        count = sum(one.server.preemptions for one in self.counted if one.server)
+        return f"; {count} preemption{'s' * (count > 1)}" if count else ""
+
+    def _is_short(self) -> bool:
+        """Whether a measurement was over before anybody could look how busy its client was."""
+        return any(one.outcome.spans and one.client_cpu is None for one in self.counted)
 
     def figures(self) -> list[dict[str, Any]]:
         """The expected figures of this workload beside what was measured."""

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recipe_runner.errors import Fault, RecipeError
-from recipe_runner.evidence.portable import homeless
+from recipe_runner.evidence.portable import as_kept, homeless
 from recipe_runner.figures.commands import asked_by, flags
 from recipe_runner.paths import short
 from recipe_runner.serialize import to_json
@@ -99,6 +99,8 @@ class Run(_Read):
     """One run: how it was configured, what came of its checks and benchmarks. None is what is not recorded."""
 
     format: int = FORMAT
+    kind: str = ""
+    model: dict[str, Any] = {}
     simulated: bool = False
     verdict: str = ""
     environment: dict[str, Any]
@@ -164,14 +166,25 @@ class Source:
 
 
 def alike(a: Run, b: Run) -> tuple[Run, Run]:
-    """The same two, without the fields of benchmarks that only one records: an earlier release wrote none."""
+    """The same two, without what differs only by how it is recorded.
+
+    An earlier release wrote no fields of benchmarks; evidence has paths in the recipe's folder relative to it.
+    """
     known = set.intersection(*({one.name for one in run.benchmarks if one.fields is not None} for run in (a, b)))
 
     def stripped(run: Run) -> Run:
         kept = (one if one.name in known else one.model_copy(update={"fields": None}) for one in run.benchmarks)
         return run.model_copy(update={"benchmarks": tuple(kept)})
 
-    return stripped(a), stripped(b)
+    return _beside(stripped(a), b), _beside(stripped(b), a)
+
+
+def _beside(run: Run, other: Run) -> Run:
+    """A run with its paths as the evidence has them that it is compared with; a model of the hub has none."""
+    if run.kind or not (other.kind and other.model.get("path")):
+        return run
+    told, kept = (each.model_dump(mode="json", include={"processes", "benchmarks"}) for each in (run, other))
+    return Run.model_validate(run.model_dump() | {key: as_kept(told[key], kept[key]) for key in told})
 
 
 def load(path: Path) -> Source:

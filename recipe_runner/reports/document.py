@@ -11,7 +11,7 @@ MOST_LEADING: Final = 6
 JUDGES: Final = ("checks", "benchmarks")
 
 RUN: Final[Mapping[str, Any]] = {
-    **{"simulated": False, "engine": "unknown", "diagnosis": None, "log_excerpt": [], "warnings": []},
+    **{"simulated": False, "engine": "unknown", "diagnosis": None, "log_excerpt": [], "log_tail": [], "warnings": []},
     **{"parallelism": {}, "processes": [], "provenance": {}, "choices": {}, "overrides": {}},
 }
 BENCHMARK: Final[Mapping[str, Any]] = {"fields": {}, "noise": {}, "distributions": {}, "curve": []}

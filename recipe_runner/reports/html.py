@@ -15,6 +15,8 @@ from recipe_runner.serialize import one_line
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 MOST_BYTES: Final = 1_000_000
+MOST_CELLS: Final = 10_000  # of a table, which then takes about half of MOST_BYTES
+NOTICE: Final = 200  # bytes that it takes to say that something is left out
 MOST_TEXT: Final = 4_000
 MOST_NAME: Final = 80
 
@@ -33,17 +35,34 @@ class Html(Report):
 
     def write_sweep(self, sweep: Mapping[str, Any], folder: Path) -> Path:
         found = table(sweep)
-        return _written(folder, "sweep.html", {"sweep": found}, {"": of_sweep(found)})
+        return _written(
+            folder, "sweep.html", {"sweep": found, "listed": found.listed(MOST_CELLS)}, {"": of_sweep(found)}
+        )
 
 
 def _written(folder: Path, template: str, told: Mapping[str, Any], plots: Mapping[str, Sequence[Plot]]) -> Path:
-    """The page; without its plots where it would be too large with them."""
-    page = _rendered(template, plots=plots, left_out=False, **told)
-    if len(page.encode()) > MOST_BYTES:
-        page = _rendered(template, plots=dict.fromkeys(plots, ()), left_out=True, **told)
+    """The page; without some of its plots where it would be too large with all of them."""
+    page, count = _rendered(template, plots=plots, left_out=0, **told), sum(map(len, plots.values()))
+    if (excess := len(page.encode()) - MOST_BYTES) > 0:
+        kept = _smaller(plots, excess)
+        page = _rendered(template, plots=kept, left_out=count - sum(map(len, kept.values())), **told)
     path = folder / "report.html"
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def _smaller(plots: Mapping[str, Sequence[Plot]], excess: int) -> dict[str, list[Plot]]:
+    """The plots without the largest ones; the first of each section, which tells most, goes last."""
+    kept, excess = {name: list(some) for name, some in plots.items()}, excess + NOTICE
+    size = {id(one): len(one.svg.encode()) for some in kept.values() for one in some}
+    first = {id(some[0]) for some in kept.values() if some}
+    order = sorted((one for some in kept.values() for one in some), key=lambda one: (id(one) in first, -size[id(one)]))
+    for one in order:
+        if excess <= 0:
+            break
+        excess -= size[id(one)]
+        kept = {name: [other for other in some if other is not one] for name, some in kept.items()}
+    return kept
 
 
 def _rendered(template: str, **told: Any) -> str:

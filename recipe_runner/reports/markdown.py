@@ -130,12 +130,17 @@ def _all_figures(benchmark: Mapping[str, Any]) -> Iterator[list[str]]:
 
 
 def _measurements(benchmark: Mapping[str, Any]) -> Iterator[str]:
-    names = leading([benchmark])
+    names, measurements = leading([benchmark]), benchmark["measurements"]
+    served = [">preemptions"] if any(item["server"] for item in measurements) else []
     rows = (
-        [cell(item["name"]), "yes" if item["counted"] else "warm-up", *(_number(item, name) for name in names)]
-        for item in benchmark["measurements"]
+        [
+            *(cell(item["name"]), "yes" if item["counted"] else "warm-up"),
+            *(_number(item, name) for name in names),
+            *(number(item["server"]["preemptions"]) if item["server"] else "" for _ in served),
+        ]
+        for item in measurements
     )
-    yield from table(("measurement", "counted", *(f">{cell(name)}" for name in names)), rows)
+    yield from table(("measurement", "counted", *(f">{cell(name)}" for name in names), *served), rows)
 
 
 def _curve(curve: Sequence[Mapping[str, float]]) -> Iterator[str]:

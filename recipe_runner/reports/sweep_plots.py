@@ -1,36 +1,40 @@
 """What is plotted of a sweep: figures over its axes, and throughput against latency."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from recipe_runner.api import better_of
 from recipe_runner.reports.drawing import INK, MUTED, SERIES, Draw, label
 from recipe_runner.reports.plots import Plot, plot
-from recipe_runner.reports.sweeps import Column, Point, Sweep, front
+from recipe_runner.reports.sweeps import Column, Point, Sweep, front, some
 from recipe_runner.reports.words import number, shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_NAMED: Final = 30  # points; of more, only those on the front have their names
+MOST_NAMED: Final = 30  # points; of more, only some of the front have their names
+MOST_DRAWN: Final = 500  # points
+MOST_LINES: Final = 12
+MOST_TICKS: Final = 12
 Placed = tuple[Point, float, float]
 Line = list[tuple[Any, float]]
 
 
 def of_sweep(sweep: Sweep) -> list[Plot]:
-    """Throughput and latency over each axis, and against each other, for each benchmark."""
+    """Throughput against latency, and each over each axis, for each benchmark; what tells most comes first."""
     found: list[Plot] = []
     for name in sweep.items():
         columns = [column for column in sweep.columns() if column[0] == name]
         rate = next((column for column in columns if better_of(column[1]) == "higher"), None)
         latency = next((column for column in columns if better_of(column[1]) == "lower"), None)
-        for column in (rate, latency):
-            if column is not None:
-                found += _over_axes(sweep, column)
         measured = [column for column in columns if not column[1].startswith("slo_")]  # not what was searched for
         throughput = next((column for column in measured if better_of(column[1]) == "higher"), None)
         if throughput and latency:
             found += _trade(sweep, throughput, latency)
+        for column in (rate, latency):
+            if column is not None:
+                found += _over_axes(sweep, column)
     return found
 
 
@@ -41,6 +45,9 @@ def _over_axes(sweep: Sweep, column: Column) -> Iterator[Plot]:
         if len(values) > 1 and any(lines.values()):
             benchmark, metric = column
             told = f"{len(lines)} line{'s' * (len(lines) > 1)}, one for each combination of the other axes"
+            if len(lines) > MOST_LINES:
+                told = f"highest, middle and lowest of the {len(lines)} combinations of the other axes"
+                lines = _spread(lines)
             yield plot(benchmark, f"{metric} over {axis}", told, _over(lines, values, axis, metric))
 
 
@@ -56,6 +63,15 @@ def _lines(sweep: Sweep, place: int, column: Column) -> dict[str, Line]:
     return lines
 
 
+def _spread(lines: Mapping[str, Line]) -> dict[str, Line]:
+    """What so many lines come to at each place."""
+    there: dict[str, tuple[Any, list[float]]] = {}
+    for at, value in (pair for line in lines.values() for pair in line):
+        there.setdefault(shown(at), (at, []))[1].append(value)
+    kinds: dict[str, Callable[[list[float]], float]] = {"highest": max, "middle": statistics.median, "lowest": min}
+    return {name: [(at, kind(values)) for at, values in there.values()] for name, kind in kinds.items()}
+
+
 def _over(lines: Mapping[str, Line], values: Sequence[Any], axis: str, metric: str) -> Draw:
     """Numbers lie where they are, other values side by side."""
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
@@ -65,8 +81,10 @@ def _over(lines: Mapping[str, Line], values: Sequence[Any], axis: str, metric: s
         for i, (name, line) in enumerate(lines.items()):
             placed = sorted((places[shown(value)], figure) for value, figure in line)
             xs, ys = [x for x, _ in placed], [y for _, y in placed]
-            axes.plot(xs, ys, color=SERIES[i % len(SERIES)], marker="o", label=label(name))
-        axes.set_xticks(list(places.values()), list(map(label, places)))
+            marker = "o" if len(xs) <= MOST_DRAWN // MOST_LINES else ""
+            axes.plot(xs, ys, color=SERIES[i % len(SERIES)], marker=marker, label=label(name))
+        ticks = some(list(places), MOST_TICKS)
+        axes.set_xticks([places[name] for name in ticks], list(map(label, ticks)))
         axes.set_ylim(0, 1.08 * max((figure for line in lines.values() for _, figure in line), default=0) or 1)
         axes.set_xlabel(label(axis.rpartition(".")[2]))
         axes.set_ylabel(label(metric))
@@ -86,15 +104,19 @@ def _trade(sweep: Sweep, rate: Column, latency: Column) -> Iterator[Plot]:
     if len(placed) < 2:
         return
     best = [placed[place] for place in front([(more, less) for _, more, less in placed])]
+    named, drawn = some(best, MOST_NAMED), some(placed, MOST_DRAWN)
     told = "points that no other beats in both, as measured: " + "; ".join(
-        f"{point.folder} ({number(more)}, {number(less)})" for point, more, less in best
+        f"{point.folder} ({number(more)}, {number(less)})" for point, more, less in named
     )
+    told += f"; and {len(best) - len(named)} more" if len(named) < len(best) else ""
+    told += f"; of all {len(placed)} points, {len(drawn)} are drawn" if len(drawn) < len(placed) else ""
 
     def draw(axes: "Axes") -> None:
-        axes.plot([less for _, _, less in placed], [more for _, more, _ in placed], "o", color=MUTED, label="points")
+        axes.plot([less for _, _, less in drawn], [more for _, more, _ in drawn], "o", color=MUTED, label="points")
         xs, ys = [less for _, _, less in best], [more for _, more, _ in best]
-        axes.plot(xs, ys, color=SERIES[1], marker="o", drawstyle="steps-pre", label="Pareto front")
-        for point, more, less in placed if len(placed) <= MOST_NAMED else best:
+        marker = "o" if len(best) <= MOST_DRAWN else ""
+        axes.plot(xs, ys, color=SERIES[1], marker=marker, drawstyle="steps-pre", label="Pareto front")
+        for point, more, less in placed if len(placed) <= MOST_NAMED else some(best, MOST_TICKS):
             name, near = label(point.folder), (4, 4)
             axes.annotate(name, (less, more), xytext=near, textcoords="offset points", fontsize=9, color=INK)
         axes.set_xlabel(label(latency[1]))

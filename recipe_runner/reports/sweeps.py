@@ -1,15 +1,16 @@
 """What the points of a sweep come to together: one table over the axes, its best values, and the Pareto front."""
 
+import functools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from recipe_runner.api import Figure, best_of, better_of, figure, statement
 from recipe_runner.reports.document import complete, leading
 from recipe_runner.reports.words import tally
 
 WORST_FIRST: Final = ("interrupted", "error", "failed", "inconclusive", "passed")
+_Any = TypeVar("_Any")
 Column = tuple[str, str]  # a benchmark and a metric of it
 
 
@@ -49,6 +50,11 @@ class Sweep:
     words: tuple[str, ...]
     started: str
 
+    @functools.cached_property
+    def _best(self) -> dict[Column, float | None]:
+        """What was looked for so far: a table asks at each of its cells."""
+        return {}
+
     @property
     def reports(self) -> list[Mapping[str, Any]]:
         return [point.report for point in self.points if point.report]
@@ -77,6 +83,10 @@ class Sweep:
 
     def columns(self) -> list[Column]:
         """The figures that lead, of each benchmark."""
+        return list(self._columns)
+
+    @functools.cached_property
+    def _columns(self) -> list[Column]:
         return [(name, metric) for name, items in self.items().items() for metric in leading(items)]
 
     def all_columns(self) -> list[Column]:
@@ -88,14 +98,19 @@ class Sweep:
             self._best[column] = best_of(column[1], self._comparable(column))
         return self._best[column]
 
-    @cached_property
-    def _best(self) -> dict[Column, float | None]:
-        return {}
-
     @property
     def marked(self) -> bool:
         """Whether any figure is the best of its column."""
         return any(self.best(column) is not None for column in self.columns())
+
+    def listed(self, most_cells: int) -> list[Point]:
+        """The points that a table of so many cells has room for: the best of each column, and of the others some."""
+        most = most_cells // (2 + len(self.axes) + len(self._columns))
+        best = [point for point in self.points if any(self.is_best(point, column) for column in self._columns)]
+        chosen = {id(point) for point in best[: most // 2]}
+        others = [point for point in self.points if id(point) not in chosen]
+        chosen |= {id(point) for point in some(others, most - len(chosen))}
+        return [point for point in self.points if id(point) in chosen]
 
     def is_best(self, point: Point, column: Column) -> bool:
         found = point.comparable(column)
@@ -142,3 +157,10 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
         if not found or points[place][1] < points[found[-1]][1] or points[place] == points[found[-1]]:
             found.append(place)
     return found
+
+
+def some(items: Sequence[_Any], most: int) -> list[_Any]:
+    """So many of them at most, evenly, the first and the last among them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(place * (len(items) - 1) / (most - 1))] for place in range(most)]

@@ -4,14 +4,16 @@ import bisect
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 from typing import Final
 
 import psutil
 
-LOOK_S: Final = 0.2
+LOOK_S: Final = 0.1  # which takes about 1 % of a core
 TREE_S: Final = 2.0  # to see who belongs to a command takes a look at all processes
 FEWEST: Final = 3  # looks, for a share that means something
 Span = tuple[float, float]
+Thread = tuple[int, int]
 
 
 class ClientLoad:
@@ -19,7 +21,7 @@ class ClientLoad:
 
     def __init__(self) -> None:
         self._times: list[float] = []
-        self._used: list[dict[tuple[int, int], float]] = []
+        self._used: dict[Thread, list[tuple[int, float]]] = {}  # the looks at which it had used more, and how much
         self._tree: list[psutil.Process] = []
         self._tree_time = -TREE_S
 
@@ -34,8 +36,11 @@ class ClientLoad:
                 self._tree, self._tree_time = [command, *command.children(recursive=True)], now
         except psutil.Error:
             return
+        for thread, used in (found for process in self._tree for found in _threads(process)):
+            seen = self._used.setdefault(thread, [])
+            if not seen or seen[-1][1] != used:
+                seen.append((len(self._times), used))
         self._times.append(now)
-        self._used.append({key: used for process in self._tree for key, used in _threads(process)})
 
     def busiest(self, span: Span | None) -> float | None:
         """The share of a core that the busiest thread took while it measured; None where that is not known."""
@@ -45,14 +50,15 @@ class ClientLoad:
         if last - first + 1 < FEWEST:
             return None
         seconds = self._times[last] - self._times[first]
-        grown = _grown(self._used[first], self._used[last])
+        grown = [_at(seen, last) - _at(seen, first) for seen in self._used.values() if seen[0][0] <= first]
         return max(grown) / seconds if grown else None
 
 
-def _threads(process: psutil.Process) -> Iterator[tuple[tuple[int, int], float]]:
+def _threads(process: psutil.Process) -> Iterator[tuple[Thread, float]]:
     with contextlib.suppress(psutil.Error):  # it has ended
         yield from (((process.pid, one.id), one.user_time + one.system_time) for one in process.threads())
 
 
-def _grown(before: dict[tuple[int, int], float], after: dict[tuple[int, int], float]) -> Sequence[float]:
-    return [used - before[thread] for thread, used in after.items() if thread in before]
+def _at(seen: Sequence[tuple[int, float]], look: int) -> float:
+    """What a thread had used at a look, which is not before the first that saw it."""
+    return seen[bisect.bisect_right(seen, look, key=itemgetter(0)) - 1][1]

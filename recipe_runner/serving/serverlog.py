@@ -15,6 +15,8 @@ MOST: Final = 10_000  # lines of each end
 WIDE: Final = 1000  # characters of a line that are looked at
 SOURCE: Final = 4  # columns by which a traceback indents the code of a frame
 SHOWN: Final = 300  # and that a person sees
+LAST: Final = 64 << 10  # bytes: what the last lines are looked for in
+ROUTINE: Final = re.compile(r'HTTP/1\.\d" 2\d\d\b')  # a request that was answered: there are thousands
 ORIGIN: Final = re.compile(  # what vLLM puts before a line, and before each line of a longer message
     r"(?:\([\w .=-]+ pid=\d+[^)]*\) )?"
     r"(?:(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)(?: [\d-]+ [\d:.]+ \[[^\]]*\]|:) ?)?"
@@ -55,6 +57,13 @@ def last_line(log: Path, most: int = 4096) -> str:
     """The last line of a log, for a person to look at."""
     lines = _read(log, 0, most)
     return next((text.strip()[:SHOWN] for line in reversed(lines) if (text := _clean(line, os.environ))), "")
+
+
+def last_lines(log: Path, most: int = 20) -> tuple[str, ...]:
+    """The last lines of a log, of those that say more than that a request was answered."""
+    secret = _secrets()
+    told = (_clean(line, secret) for line in _read(log, 0, LAST) if not ROUTINE.search(line[: 2 * WIDE]))
+    return tuple(text.strip()[:SHOWN] for text in told if text)[-most:]
 
 
 def failure_lines(log: Path) -> list[Line]:
@@ -113,8 +122,12 @@ def _read(log: Path, head: int, tail: int) -> Sequence[str]:
 def _lines(log: Path) -> list[Line]:
     lines = _read(log, HEAD, TAIL)
     ends = lines if len(lines) <= 2 * MOST else [*lines[:MOST], *lines[-MOST:]]
-    secret = {name: value for name, value in os.environ.items() if SECRET_NAME.search(name)}
+    secret = _secrets()
     return [Line.of(text) for text in (_clean(line, secret) for line in ends) if text]
+
+
+def _secrets() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if SECRET_NAME.search(name)}
 
 
 def _clean(line: str, environ: Mapping[str, str]) -> str:

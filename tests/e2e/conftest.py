@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from recipe_runner.process import port_free
 HOME = environments.folder("cpu")  # read before any test moves the cache away
 CACHE = str(HOME.parents[2])
 LIMIT_S = 400.0
+OURS = {"RECIPE_RUNNER_TESTS": secrets.token_hex(8)}  # what all that these tests start inherits
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,13 +33,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def running() -> set[int]:
-    """The processes that have a file of vLLM's environment mapped, whatever they call themselves."""
-    found = set()
+    """Our processes that have a file of vLLM's environment mapped, whatever they call themselves.
+
+    Somebody else may use the same environment on this machine, so ours are told by their mark, or by who started them.
+    """
+    found, below = set(), {child.pid for child in psutil.Process().children(recursive=True)}
     for pid in psutil.pids():
-        with contextlib.suppress(OSError):
-            if str(HOME) in Path(f"/proc/{pid}/maps").read_text():
+        with contextlib.suppress(OSError, psutil.Error):
+            if str(HOME) in Path(f"/proc/{pid}/maps").read_text() and (pid in below or marked(pid)):
                 found.add(pid)
     return found
+
+
+def marked(pid: int) -> bool:
+    environ = psutil.Process(pid).environ()
+    return all(environ.get(name) == value for name, value in OURS.items())
 
 
 @dataclass
@@ -91,7 +101,7 @@ def start(folder: Path, *words: str, python: str = sys.executable, env: Mapping[
             stdout=out,
             stderr=err,
             text=True,
-            env={**os.environ, "XDG_CACHE_HOME": CACHE, **(env or {})},
+            env={**os.environ, **OURS, "XDG_CACHE_HOME": CACHE, **(env or {})},
         )
     return Started(popen, folder)
 

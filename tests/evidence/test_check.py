@@ -219,6 +219,18 @@ def test_another_recipe_runner_may_plan_otherwise(evidence: Path) -> None:
     assert wrong(evidence) == ["stale plan: --max-model-len was 256; now it is 128"]
 
 
+def test_what_was_typed_as_the_recipe_has_it_may_be_listed_or_not(evidence: Path) -> None:
+    for listed in (["serve.dtype"], ["env.CACHE", "serve.dtype"]):
+        edit(evidence, at("overrides", value={"env.CACHE": "~/cache", "serve.dtype": "auto"}), anew=True)
+        edit(evidence, at("as_typed", value=listed), anew=True)
+        assert not [line for line in wrong(evidence) if "typed was" in line]
+    for listed in ([], ["env.CACHE"], ["serve.dtype", "serve.port"]):
+        edit(evidence, at("as_typed", value=listed), anew=True)
+        assert [line.partition(",")[0] for line in wrong(evidence) if "typed" in line] == [
+            "wrong plan: typed was serve.dtype"
+        ]
+
+
 def test_which_devices_were_free_does_not_matter_but_how_many(evidence: Path) -> None:
     def change(document: dict[str, Any]) -> None:
         document["hardware"] = document["choices"]["hardware"] = "h200x8"

@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipe_runner.api import Benchmark
+from recipe_runner.benchmarks.judging import METRICS
+from recipe_runner.benchmarks.load import Load
 from recipe_runner.composition.schema import Expected, Figure
 from recipe_runner.figures import gates
 
@@ -182,6 +184,21 @@ def test_a_gate_without_its_benchmark() -> None:
     assert faults(said, small=None) == [
         "expected.a100.workload (mine.yaml:7) — it gates guide, and there is no such benchmark; choose one of: small"
     ]
+
+
+def test_a_gate_on_what_its_benchmark_never_gives() -> None:
+    gate = {"value": 1, "gate": True}
+    said = {"guide": expected(output_thruput=gate, nonsense={**gate, "better": "higher"}, also={"value": 1})}
+    benchmark = Load(uses="load")
+    found = [str(fault) for fault in gates.faults(said, {"guide": benchmark}, str)]
+    assert found == [
+        "expected.guide.metrics.output_thruput — load gives no output_thruput, so this gate could never be judged; "
+        "did you mean output_throughput?",
+        "expected.guide.metrics.nonsense — load gives no nonsense, so this gate could never be judged; "
+        f"choose one of: {', '.join(sorted(METRICS))}",
+    ]
+    said = {"guide": expected(nonsense={**gate, "better": "higher"})}
+    assert faults(said, guide=None) == []  # a benchmark that does not say what it gives may give anything
 
 
 @pytest.mark.parametrize("repeat", [1, 2])

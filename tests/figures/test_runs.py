@@ -9,7 +9,7 @@ import pytest
 
 from recipe_runner.errors import RecipeError
 from recipe_runner.figures.commands import flags
-from recipe_runner.figures.runs import Source, load
+from recipe_runner.figures.runs import Run, Source, alike, load
 from recipe_runner.serialize import write_json
 
 DO = "name a run folder, its report.json, a sweep's folder or a recorded evidence file"
@@ -246,3 +246,34 @@ def test_a_report_that_may_not_be_read(refusal: Callable[[Path | str], str], mon
 def test_json_that_is_too_deep_is_no_report(refusal: Callable[[Path | str], str], tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("[" * 100_000)
     assert refusal("x.json").startswith("x.json — it holds no JSON: maximum recursion depth exceeded")
+
+
+def serving(place: str, **more: Any) -> Run:
+    """A run of a model in a folder, with files of prompts there, too."""
+    client = ["vllm", "bench", "serve", "--model", f"{place}assets/tiny", "--dataset-path", f"{place}prompts.jsonl"]
+    server = ["vllm", "serve", f"{place}assets/tiny", "--enforce-eager"]
+    made = report(benchmark(argv=client), processes=[{"role": "server", "argv": server, "env": {}}], **more)
+    return Run.model_validate(made)
+
+
+KEPT: dict[str, Any] = {"kind": "evidence", "model": {"id": None, "path": "assets/tiny"}}
+
+
+@pytest.mark.parametrize("place", ["/work/recipes/", "~/recipes/"])
+def test_a_run_is_configured_as_its_own_evidence(place: str) -> None:
+    run, kept = serving(place), serving("", **KEPT)
+    for a, b in (alike(run, kept), alike(kept, run)):
+        assert a.configuration == b.configuration
+        assert a.benchmarks[0].workload == b.benchmarks[0].workload
+    a, b = alike(run, serving("../", **KEPT))
+    assert a.configuration["command"] != b.configuration["command"]
+
+
+def test_a_folder_is_no_model_of_the_hub_of_that_name() -> None:
+    a, b = alike(serving("/models/"), serving("", kind="evidence", model={"id": "assets/tiny", "path": None}))
+    assert (a.configuration["command"], b.configuration["command"]) == (
+        "vllm serve /models/assets/tiny",
+        "vllm serve assets/tiny",
+    )
+    a, b = alike(serving("/one/"), serving("/two/"))
+    assert a.configuration["command"] != b.configuration["command"]

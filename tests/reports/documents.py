@@ -107,6 +107,7 @@ RUN: dict[str, Any] = {
     ],
     **{"checks": [CHECK], "benchmarks": [GUIDE, SEARCH], "expected": {"guide": EXPECTED}},
     **{"errors": [], "diagnosis": None, "log_excerpt": [], "server_log": "runs/x/server.log"},
+    "log_tail": ["(EngineCore pid=7) INFO GPU KV cache size: 1,024 tokens", "Application shutdown complete."],
     "teardown": {"processes_left": 0, "port_free": True, "gpu_memory_left_mib": 0, "files_left": 0, "files_removed": 3},
     "warnings": ["the server listens on all interfaces, and asks for no key"],
     "folder": "runs/internvl3/a100x2/20261123T195806Z-3830",
@@ -131,7 +132,12 @@ def hostile(text: str) -> dict[str, Any]:
     fault = dict.fromkeys(("where", "what", "do"), text)
     return RUN | {
         **{"verdict": "error", "simulated": True, "hardware": text, "engine": text, "overrides": {text: text}},
-        **{"recipe": {"name": text, "summary": text}, "warnings": [text], "log_excerpt": [text, text]},
+        **{
+            "recipe": {"name": text, "summary": text},
+            "warnings": [text],
+            "log_excerpt": [text, text],
+            "log_tail": [text],
+        },
         **{"errors": [fault, fault], "diagnosis": {"sentence": text}, "choices": {"recipe": text}},
         "environment": {"vllm": text, "gpus": [text, text], "cpu": text, text: text},
         "processes": [{"role": text, "argv": [text, "--flag", text], "env": {text: text}}],

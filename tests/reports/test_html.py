@@ -92,7 +92,7 @@ def test_the_verdict_comes_first_in_words() -> None:
         "capital ✓ passed ' Paris' 0.25",
         "Benchmark guide: ✓ passed",
         "5 measurements, output_throughput: spread 1.2 %, drift −0.4 %; a difference of 5.1 % would have been seen",
-        "output_throughput 2535.4 2600 tok/s 2470 ✓ passed 2,535 tok/s is above 2,470 tok/s",
+        "output_throughput ✓ passed 2535.4 2600 tok/s 2470 2,535 tok/s is above 2,470 tok/s",
         "Expected: 2 × A100-SXM4-40GB; vLLM 0.20.0; workload guide; 2026-01; guide: https://example.org/a_b. once |",
         "guide.warmup (warm-up) 20.2 2310 391.55 469.79 3.61 51 104448 52224 2.0 % 0 41.0 %",
         "half up to 163.75, 95 % up to 420.08, 99 % up to 459.6",
@@ -105,6 +105,7 @@ def test_the_verdict_comes_first_in_words() -> None:
         "541.6 s in all, most of it for benchmarks: 423.4 s",
         "Afterwards: 0 processes left; port free: yes. Removed: 3 sockets and other files of the server.",
         "Warnings the server listens on all interfaces, and asks for no key",
+        "The last lines of the server's log (EngineCore pid=7) INFO GPU KV cache size: 1,024 tokens Application",
         "gpus NVIDIA A100-SXM4-40GB, NVIDIA A100-SXM4-40GB",
         "git_commit unknown",
     ],
@@ -201,11 +202,28 @@ def test_evidence_from_an_older_release(tmp_path: Path, name: str) -> None:
 
 
 def test_a_page_that_would_be_too_large_goes_without_plots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html, "MOST_BYTES", 40_000)
+    monkeypatch.setattr(html, "MOST_BYTES", 10_000)
     found = page(tmp_path)
     assert found.all("svg") == []
-    assert "The plots are left out: with them, this page would be larger than 1 MB." in found.text
-    assert "output_throughput 2535.4" in found.text
+    assert "7 plots are left out: with them, this page would be larger than 1 MB." in found.text
+    assert "output_throughput ✓ passed 2535.4" in found.text
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"), [(1, "1 plot is left out: with it,"), (3, "3 plots are left out: with them,")]
+)
+def test_a_page_that_is_a_little_too_large_loses_its_largest_plots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: int, told: str
+) -> None:
+    plots = html.of_benchmark(RUN["benchmarks"][0])[1:]
+    sizes = sorted(len(plot.svg.encode()) for plot in plots)
+    assert len(plots) == 3  # those of the section's that may go
+    monkeypatch.setattr(html, "MOST_BYTES", len(usual().source.encode()) - sum(sizes[-gone:]) + html.NOTICE)
+    found = page(tmp_path)
+    assert told in found.text
+    assert len(found.all("svg")) == 7 - gone
+    assert len(found.source.encode()) <= html.MOST_BYTES
+    assert "output_throughput of each measurement" in found.text  # the first of its section
 
 
 def test_a_sweep(tmp_path: Path) -> None:
@@ -238,6 +256,25 @@ def test_a_large_sweep_fits(tmp_path: Path) -> None:
     assert file.stat().st_size <= 1_000_000
 
 
+@pytest.mark.parametrize(("width", "listed"), [(10, 1000), (100, 1250)])
+def test_a_sweep_of_thousands_keeps_its_plots_and_says_what_it_thins(tmp_path: Path, width: int, listed: int) -> None:
+    count = 100 * width
+    axes = {"a": list(range(100)), "b": list(range(width))}
+    points = [point(i, {"a": i % 100, "b": i // 100}, 1.0 + i, 10.0 + i) for i in range(count)]
+    file = WRITER.write_sweep(SWEEP | {"axes": axes, "points": points}, tmp_path)
+    assert file.stat().st_size <= 1_000_000
+    found = Page(file)
+    titles = re.findall(r'<p class="plot-title">([^<]*)', found.source)
+    assert titles[0] == "output_throughput against median_ttft_ms"
+    assert len(titles) == len(found.all("svg")) == 5
+    assert f"; and {count - 30} more; of all {count} points, 500 are drawn" in found.text  # all are on the front
+    assert "highest, middle and lowest of the 100 combinations of the other axes" in found.text
+    told = f"Only {listed} of {count} points are listed: the best of each column, and of the others some, evenly."
+    assert (told in found.text) == (listed < count)
+    assert len(found.all("a")) == listed
+    assert {"000/report.html", f"{count - 1:03}/report.html"} <= {link["href"] for link in found.all("a")}  # the best
+
+
 def test_of_a_simulated_run(tmp_path: Path) -> None:
     load = ("benchmark=load", "benchmark.load.num_prompts=4", "benchmark.load.repeat=3")
     code, folder = run_here(tmp_path, *SMALL, "engine=sim", *load, f"report.formats=[{ALL}]")
@@ -249,6 +286,7 @@ def test_of_a_simulated_run(tmp_path: Path) -> None:
     assert "✓ Passed (simulated) small on cpu" in found.text
     assert "3 measurements, output_throughput: spread " in found.text
     assert "load.warmup (warm-up)" in found.text
+    assert "The last lines of the server's log" in found.text
     assert "Distribution of ttft_ms half up to " in found.text
 
 

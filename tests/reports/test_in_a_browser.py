@@ -50,6 +50,16 @@ def test_it_fits_asks_for_nothing_and_is_accessible(page: Page, file: Path) -> N
     assert (asked, said) == ([file.as_uri()], [])
 
 
+@pytest.mark.parametrize("what", ["run", "sweep"])
+def test_on_a_phone_verdicts_are_seen_without_scrolling(browser: Browser, tmp_path: Path, what: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto((WRITER.write(RUN, tmp_path) if what == "run" else WRITER.write_sweep(SWEEP, tmp_path)).as_uri())
+    ends = page.eval_on_selector_all("td .verdict", "all => all.map(one => one.getBoundingClientRect().right)")
+    page.close()
+    assert len(ends) >= 4
+    assert max(ends) <= 390
+
+
 def test_its_plots_are_seen_by_night_as_by_day(browser: Browser, tmp_path: Path) -> None:
     seen = [colours(browser, WRITER.write(RUN, tmp_path), scheme) for scheme in ("light", "dark")]
     assert all(contrast(letters, ground) >= 4.5 for letters, _, ground in seen)

@@ -71,7 +71,7 @@ def test_the_page_of_a_run(tmp_path: Path) -> None:
     assert text.startswith(TOP)
     assert text.endswith("| python | 3.12.3 |\n\n</details>\n")
     assert "\n| output_throughput | 2535.4 | 1.2 % | −0.4 % |\n" in text
-    assert "\n| guide.warmup | warm-up | 2310 | 391.55 | 469.79 | 3.61 |\n| guide.1 | yes | 2520.1 |" in text
+    assert "\n| guide.warmup | warm-up | 2310 | 391.55 | 469.79 | 3.61 | 0 |\n| guide.1 | yes | 2520.1 |" in text
     assert "\n    CUDA_VISIBLE_DEVICES=0,1 \\\n      /opt/vllm/bin/vllm serve " in text
     assert (
         "\n| load | output_throughput | p95_ttft_ms | met |\n| ---: | ---: | ---: | ---: |\n| 1 | 388.89 | 91 |" in text
@@ -97,6 +97,16 @@ def test_figures_that_nobody_expected(tmp_path: Path) -> None:
     text = page(tmp_path, expected={}, benchmarks=[GUIDE | {"figures": []}, GUIDE | {"name": "other", "metrics": {}}])
     assert "\n| metric | measured |\n| --- | ---: |\n| output_throughput | 2535.4 |\n" in text
     assert "Expected:" not in text
+
+
+def test_preemptions_stand_beside_each_measurement_of_a_server_that_counts_them(tmp_path: Path) -> None:
+    silent, busy = measurement(1, 2500, server=None), measurement(2, 2510)
+    busy["server"]["preemptions"] = 12
+    text = page(tmp_path, benchmarks=[GUIDE | {"measurements": [silent, busy]}])
+    assert "| median_tpot_ms | preemptions |\n" in text
+    assert "| 3.61 |  |\n| guide.2 | yes | 2510 |" in text
+    assert "| 3.61 | 12 |\n" in text
+    assert "preemptions" not in page(tmp_path, benchmarks=[GUIDE | {"measurements": [silent, silent]}])
 
 
 def test_what_was_measured_once_shows_no_noise(tmp_path: Path) -> None:

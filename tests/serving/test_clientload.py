@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,3 +80,41 @@ def test_a_command_that_has_ended() -> None:
     load = ClientLoad()
     load.look(2**22 + 1)
     assert load.busiest((0, 1e9)) is None
+
+
+@pytest.mark.parametrize("command", [BUSY], indirect=True)
+def test_a_third_of_a_second_is_enough(command: int) -> None:
+    load, start = ClientLoad(), time.perf_counter()
+    while time.perf_counter() < start + 0.35:
+        load.look(command)
+        time.sleep(0.05)  # as a run does
+    assert load.busiest((start, time.perf_counter())) is not None
+
+
+class Scripted:
+    """A command whose threads use what the test says."""
+
+    pid = 1
+
+    def __init__(self, *looks: dict[int, float]) -> None:
+        self.looks = iter(looks)
+
+    def children(self, *, recursive: bool) -> list["Scripted"]:
+        return []
+
+    def threads(self) -> list[SimpleNamespace]:
+        return [SimpleNamespace(id=key, user_time=used, system_time=0.0) for key, used in next(self.looks).items()]
+
+
+def test_the_busiest_thread_of_a_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = [{1: 0.0, 2: 5.0}, {1: 0.0, 2: 5.9}, {1: 0.5, 2: 5.9, 3: 7.0}, {1: 0.5, 2: 5.9, 3: 8.0}, {1: 0.5, 3: 9.0}]
+    command, times = Scripted(*looks), iter(range(5))
+    monkeypatch.setattr(clientload.psutil, "Process", lambda pid: command)
+    monkeypatch.setattr(clientload.time, "perf_counter", lambda: float(next(times)))
+    load = ClientLoad()
+    for _ in looks:
+        load.look(1)
+    assert load.busiest((0, 2)) == pytest.approx(0.9 / 2)  # thread 2, early
+    assert load.busiest((1, 3)) == pytest.approx(0.5 / 2)  # thread 1; thread 3 was not there at the first look
+    assert load.busiest((2, 4)) == pytest.approx(1.0)  # thread 3; thread 2 has ended
+    assert load.busiest((3, 4)) is None

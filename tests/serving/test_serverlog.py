@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from recipe_runner.serving import serverlog
-from recipe_runner.serving.serverlog import failure_lines, last_line, telling_lines
+from recipe_runner.serving.serverlog import failure_lines, last_line, last_lines, telling_lines
 from tests.running import DATA
 
 FAULTS = DATA / "vllm_logs" / "faults"
@@ -101,3 +101,14 @@ def test_blank_lines_are_searched_for_no_secrets(tmp_path: Path, monkeypatch: py
     log.write_text(f"first\nlast\n{blank * 500}")
     assert last_line(log) == "last"
     assert masked == ["last"]
+
+
+def test_the_last_lines_leave_out_what_is_routine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_0123456789abcdef")
+    log = tmp_path / "server.log"
+    answered = 'INFO: 127.0.0.1:5 - "POST /v1/completions HTTP/1.1" 200 OK\n'
+    refused = 'INFO: 127.0.0.1:5 - "POST /v1/completions HTTP/1.1" 500 Internal Server Error'
+    log.write_text(f"old\n\x1b[32mone\x1b[0m\n{answered * 300}{refused}\n\ntoken hf_0123456789abcdef\n{answered}")
+    assert last_lines(log, 3) == ("one", refused, "token ***")
+    assert last_lines(log)[0] == "old"
+    assert last_lines(tmp_path / "none") == ()

@@ -180,6 +180,26 @@ def test_a_run_as_typed_is_recorded_and_verifies_nothing(tmp_path: Path, cli: Ca
     assert "  cpu: passed as typed, with serve.dtype (" in cli("show", "mine", "hardware=cpu").page
 
 
+def test_what_was_typed_as_the_recipe_has_it_was_the_recipe(tmp_path: Path, cli: Callable[..., Answer]) -> None:
+    run = real(tmp_path)
+    own = {"benchmark.small.num_prompts": 2, "env.CACHE": f"{Path.home()}/cache", "serve.dtype": None}
+    edit(run / "report.json", lambda report: report["overrides"].update(own | {"serve.enforce_eager": True}))
+    assert cli("record", RUN) == (0, f"{FILE}\n", "")
+    assert json.loads((tmp_path / FILE).read_text())["as_typed"] == []
+    assert "typed was" not in cli("validate", FILE).stdout
+    edit(run / "report.json", lambda report: report["overrides"].update({"serve.enforce_eager": 1}))  # no flag
+    assert "it was run with serve.enforce_eager, and" in cli("record", RUN, "--to", "kept").stderr
+
+
+def test_a_run_is_compared_with_its_own_evidence(tmp_path: Path, cli: Callable[..., Answer]) -> None:
+    real(tmp_path)
+    cli("record", RUN)
+    for pair in ((RUN, FILE), (FILE, RUN)):
+        found = json.loads(cli("compare", "--json", *pair).page)
+        assert found["configuration"] == []
+        assert [one["not_judged"] for one in found["benchmarks"]] == [[]]
+
+
 def test_the_how_to_shows_what_happens(tmp_path: Path, cli: Callable[..., Answer]) -> None:
     real(tmp_path)
     done = [block for block in blocks(HOW_TO) if block.mark == f"run by {Path(__file__).relative_to(ROOT)}"]
