@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,21 +143,56 @@ def test_what_it_showed_is_recorded_and_holds(first: Started, verb: Verb, tmp_pa
     assert "wrong" in text
 
 
-def test_points_of_a_sweep_share_one_server(tmp_path: Path) -> None:
-    words = ("validation=none", "benchmark.small.num_prompts=8", "benchmark.small.max_concurrency=1,4")
-    run = start(tmp_path, "-m", *TINY, *words, "report.formats=[json,markdown,html,csv]")
-    assert run.end() == 4, run.told  # nothing is judged
-    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
-    points = json.loads((sweep / "sweep.json").read_text())["points"]
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep whose gate no CPU can keep: interrupted after its first point, and gone on with."""
+    folder = tmp_path_factory.mktemp("swept")
+    gate = "{source: this test, hardware: cpu, metrics: {output_throughput: {value: 1e9, unit: tok/s, gate: true}}}"
+    words = (
+        *("validation=none", "~benchmark.small", f"expected.quick={gate}"),
+        "benchmark.quick={uses: load, num_prompts: 40, input_len: 32, output_len: 8, repeat: 3}",
+        "benchmark.quick.max_concurrency=1,2,8",
+    )
+    run = start(folder, "-m", *TINY, *words, "report.formats=[json,markdown,html,csv]")
+    run.wait_for(lambda: any(folder.glob("runs/sweeps/*/000/report.json")), "first point")
+    assert run.end(signal.SIGINT) == 130, run.told
+    (sweep,) = (folder / "runs" / "sweeps").iterdir()
+    before = {report: report.read_bytes() for report in sweep.glob("*/report.json")}
+    states = [point["verdict"] for point in json.loads((sweep / "sweep.json").read_text())["points"]]
+    assert states[0] == "failed"
+    assert states[-1] is None
+    resumed = start(folder, "-m", "--resume", str(sweep))
+    assert resumed.end() == 1, resumed.told
+    assert (sweep / "000" / "report.json").read_bytes() == before[sweep / "000" / "report.json"]
+    return sweep
+
+
+def test_an_interrupted_sweep_goes_on_where_it_was(swept: Path) -> None:
+    points = json.loads((swept / "sweep.json").read_text())["points"]
     assert [point["overrides"] for point in points] == [
-        {"benchmark.small.max_concurrency": 1},
-        {"benchmark.small.max_concurrency": 4},
+        {"benchmark.quick.max_concurrency": concurrency} for concurrency in (1, 2, 8)
     ]
-    assert [log.parent.name for log in sweep.rglob("server.log")] == ["000"]
-    reports = [json.loads((sweep / point["folder"] / "report.json").read_text()) for point in points]
-    assert [report["benchmarks"][0]["metrics"]["completed"] for report in reports] == [8, 8]
-    assert (sweep / "report.html").stat().st_size < 1_000_000
-    assert "max_concurrency" in (sweep / "report.md").read_text()
-    resumed = start(tmp_path, "-m", "--resume", str(sweep))
-    assert resumed.end() == 4
-    assert len([*sweep.rglob("report.json")]) == 2
+    reports = [json.loads((swept / point["folder"] / "report.json").read_text()) for point in points]
+    assert [report["benchmarks"][0]["metrics"]["completed"] for report in reports] == [40] * 3
+    assert "max_concurrency" in (swept / "report.md").read_text()
+
+
+def test_points_of_a_sweep_share_one_server(swept: Path) -> None:
+    """One before the interruption, one after it; the point that was cut short has a folder of its own."""
+    assert sorted(log.parent.name for log in swept.rglob("server.log")) == ["000", "001.2"]
+
+
+def test_a_gate_that_is_missed_fails(swept: Path) -> None:
+    for point in json.loads((swept / "sweep.json").read_text())["points"]:
+        report = json.loads((swept / point["folder"] / "report.json").read_text())
+        (item,) = report["benchmarks"]
+        assert (report["verdict"], item["verdict"]) == ("failed", "failed")
+        assert (item["figures"][0]["verdict"], item["figures"][0]["limit"]) == ("failed", 0.95e9)
+        assert " tok/s is below 950,000,000 tok/s by more than the noise of " in item["detail"]
+        assert len(item["measurements"]) == 4
+
+
+def test_the_page_of_a_sweep_in_a_browser(swept: Path, page: Page) -> None:
+    looked.test_it_fits_asks_for_nothing_and_is_accessible(page, swept / "report.html")
+    assert page.locator("figure svg").count() == 2  # what failed is on no Pareto front
+    assert page.get_by_role("link", name="002").count() == 1

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -40,6 +41,45 @@ def test_checks_and_benchmark_against_it(served: Started, tmp_path: Path) -> Non
     assert report["benchmarks"][0]["metrics"]["completed"] == 50
     assert report["teardown"] == DOWN | {"port_free": None}
     assert served.popen.poll() is None
+
+
+def test_what_attached_is_no_evidence(served: Started, tmp_path: Path) -> None:
+    run = attach(tmp_path, served, "benchmark=none")
+    assert run.end() == 0, run.told
+    told = "the server was attached to, not launched; record a run that launched it"
+    kept = start(tmp_path, "record", str(run.run_folder), "--to", str(tmp_path / "kept"))
+    assert kept.end() == 2
+    assert told in kept.told
+    assert not (tmp_path / "kept").exists()
+
+
+SEARCH = (
+    "benchmark.capacity={uses: load_slo, slo: {p95_e2el_ms: LIMIT}, highest: 16, precision: 0.5, probes: 8, "
+    "requests_per_load: 16, input_len: 16, output_len: 4}"
+)
+
+
+def capacity(folder: Path, served: Started, limit_ms: float) -> dict[str, Any]:
+    words = ("validation=none", "~benchmark.small", SEARCH.replace("LIMIT", f"{limit_ms:.1f}"))
+    run = attach(folder, served, *words)
+    assert run.end() == 4, run.told  # nothing judges it
+    (item,) = run.report["benchmarks"]
+    assert isinstance(item, dict)
+    return item
+
+
+def test_a_search_finds_the_load_beyond_which_its_objective_is_missed(served: Started, tmp_path: Path) -> None:
+    """The objective lies between what this machine does for one at a time and for 16 at once."""
+    loose = {point["load"]: point["p95_e2el_ms"] for point in capacity(tmp_path / "loose", served, 60_000)["curve"]}
+    assert loose[16] > 1.5 * loose[1]
+    limit_ms = (loose[1] * loose[16]) ** 0.5
+    found = capacity(tmp_path / "tight", served, limit_ms)
+    most, curve = found["metrics"]["slo_max_concurrency"], found["curve"]
+    assert 1 <= most < 16
+    beyond = min(point["load"] for point in curve if not point["met"] and point["load"] > most)
+    assert beyond <= max(most * 1.5, most + 1)
+    assert all(point["met"] == (point["p95_e2el_ms"] <= round(limit_ms, 1)) for point in curve)
+    assert f"concurrency {most:g} meets p95 E2EL ≤ " in found["detail"]
 
 
 def test_without_vllm_here_the_benchmark_is_skipped(served: Started, tmp_path: Path) -> None:
