@@ -48,6 +48,12 @@ def test_what_was_recorded_holds(tmp_path: Path, cli: Callable[..., Answer]) -> 
     assert cli("validate", "recipes").page == f"recipes/mine.yaml\n  ok         recipe\n{GATE}{HOLDS}  ok         log\n"
 
 
+def test_what_ships_with_us_holds(cli: Callable[..., Answer]) -> None:
+    answer = cli("validate", str(shipped("recipes") / "results"))
+    assert answer.code == 0, answer.stdout
+    assert {line.split()[0] for line in answer.stdout.splitlines() if line.startswith("  ")} == {"ok", "unchecked"}
+
+
 def test_what_does_not_is_said_and_counts(
     evidence: Path, cli: Callable[..., Answer], write: Callable[..., Path]
 ) -> None:
