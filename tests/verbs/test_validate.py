@@ -85,7 +85,10 @@ def test_a_profile_of_ones_own_is_found_in_its_folder(
     write("my/hardware/lab.yaml", "defaults:\n  - cpu\n")
     edit(evidence, lambda found: found["choices"].update(hardware="lab"))
     page = cli("validate", FILE).stdout
-    assert "  stale      plan: it cannot be planned now: hardware — there is no hardware lab;" in page
+    assert (
+        "  stale      plan: it cannot be planned now: hardware — there is my/hardware/lab.yaml, where nobody looks; "
+        "write hardware=lab --config-dir my\n"
+    ) in page
     assert "  wrong      plan: hardware was cpu; now it is lab\n" in cli("validate", FILE, "--config-dir", "my").stdout
 
 
