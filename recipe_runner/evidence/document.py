@@ -2,21 +2,16 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from recipe_runner.api import Verdict
 from recipe_runner.composition.schema import Expected, Parallelism
+from recipe_runner.evidence.planned import Part
+from recipe_runner.evidence.reported import Check, FigureRow, Phase
 
 NAME: Final = r"^\w[\w.-]*$"  # of what is part of a file's name
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=NAME)]
 Metrics = dict[str, float]
-
-
-class Part(BaseModel):
-    """A part of the document; more than it names is not read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Recipe(Part):
@@ -58,23 +53,6 @@ class Process(Part):
     env: dict[str, str]
 
 
-class Phase(Part):
-    """A phase of the run."""
-
-    name: str
-    seconds: float
-
-
-class Check(Part):
-    """What a check came to."""
-
-    name: str
-    uses: str
-    verdict: Verdict
-    detail: str
-    seconds: float
-
-
 class Measured(Part):
     """A measurement that counts."""
 
@@ -88,22 +66,6 @@ class Measured(Part):
     server: dict[str, float | None] | None
     client_cpu: float | None
     doubts: list[str]
-
-
-class FigureRow(Part):
-    """An expected figure beside what was measured."""
-
-    expected: str
-    metric: str
-    unit: str
-    per: str
-    value: float
-    measured: float | None
-    tolerance_percent: float
-    gate: bool
-    limit: float | None
-    verdict: str | None
-    why: str
 
 
 class Benchmarked(Check):

@@ -13,7 +13,9 @@ from recipe_runner.composition.schema import Parallelism
 class Part(BaseModel):
     """A part of a document; there is no key besides those named."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Process(Part):
