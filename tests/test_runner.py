@@ -46,7 +46,7 @@ def test_a_run_from_its_plan_to_its_report(tmp_path: Path) -> None:
     assert [list(check) for check in report["checks"]] == [["name", "uses", "verdict", "detail", "seconds"]] * 2
     assert [list(item) for item in report["benchmarks"]] == [
         [
-            *("name", "uses", "verdict", "detail", "seconds", "metrics", "fields", "argv"),
+            *("name", "uses", "verdict", "detail", "seconds", "metrics", "fields", "argv", "times"),
             *("measurements", "noise", "figures", "distributions", "curve"),
         ]
     ]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from recipe_runner import sweep
+from recipe_runner.figures.best import UNKNOWN
 from recipe_runner.host import leases
 from recipe_runner.serialize import write_json
 from recipe_runner.serving import server
@@ -168,11 +169,25 @@ def test_a_sweep_ends_with_its_points_beside_each_other(run: Run, capfd: pytest.
     cells = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in lines if line[0] in "│┃"]
     assert cells == [
         ["point", "benchmark.told.value", "verdict", "output tok/s", "median TTFT ms", "median TPOT ms"],
-        ["000", "3", "passed", "300.00 *", "13.00", "5.00"],
-        ["001", "1", "passed", "100.00", "11.00 *", "5.00"],
+        ["000", "3", "passed", "300.00", "13.00", "5.00"],
+        ["001", "1", "passed", "100.00", "11.00", "5.00"],
         ["002", "2", "passed", "200.00", "12.00", "5.00"],
     ]
-    assert lines[-1].strip() == "* best"
+    assert lines[-1] == UNKNOWN
+
+
+def test_the_best_of_repeated_points_is_marked(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(*WORDS, VALUES, "benchmark.told.repeat=3") == 0
+    *lines, best, apart = capfd.readouterr().out.splitlines()
+    cells = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in lines if line[0] == "│"]
+    assert [row[3:] for row in cells] == [
+        *(["300.00 *", "13.00", "5.00"], ["100.00", "11.00 *", "5.00"], ["200.00", "12.00", "5.00"])
+    ]
+    assert best.strip() == "* best"
+    assert apart == (
+        "two figures are told apart where they differ by more than 0.0 % (output tok/s), 0.0 % (median TTFT ms), "
+        "0.0 % (median TPOT ms)"
+    )
 
 
 def test_a_sweep_of_one_point_is_a_sweep(run: Run, capfd: pytest.CaptureFixture[str]) -> None:

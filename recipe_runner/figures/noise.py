@@ -98,9 +98,11 @@ def difference(
     old, new, least = _logs(before, before[0]), _logs(after, before[0]), math.log1p(step)
     gap = float(new.mean() - old.mean())
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # that values are all the same
-        interval = stats.ttest_ind(new, old, equal_var=False).confidence_interval(1 - level)
-        p = stats.ttest_ind(new - math.copysign(least, gap), old, equal_var=False).pvalue
-    p = 1.0 if abs(gap) <= least * (1 + 1e-9) else float(p)  # 1e-9: what rounding makes of a step
+        test = stats.ttest_ind(new, old, equal_var=False)
+        interval = test.confidence_interval(1 - level)
+        if least:
+            test = stats.ttest_ind(new - math.copysign(least, gap), old, equal_var=False)
+    p = 1.0 if abs(gap) <= least * (1 + 1e-9) else float(test.pvalue)  # 1e-9: what rounding makes of a step
     return Difference(_percent(gap), _percent(interval.low - least), _percent(interval.high + least), p)
 
 
