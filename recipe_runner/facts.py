@@ -112,6 +112,7 @@ class Machine:
         self.spare_port = functools.cache(free_port)  # another for each point, and none could share its server
         self.port_holder = functools.cache(_port_holder)
         self.left = functools.cache(_left)
+        self.attached = functools.cache(_attached)
 
 
 def gather(request: Request, machine: Machine, *, launching: bool, trust: bool = False) -> Facts:
@@ -122,7 +123,8 @@ def gather(request: Request, machine: Machine, *, launching: bool, trust: bool =
     located = request.engine.locate()
     facts = Facts(machine.host, located, launching, extra=machine.extra)
     if not located.server:
-        return replace(facts, attached=_attached(request, trust=trust) if launching else None)
+        url, limit_s = str(getattr(request.engine, "url", "")), request.timeouts.connect_s
+        return replace(facts, attached=machine.attached(url, limit_s, trust) if launching else None)
     model, problem, to_fetch = _model(request, machine, launching=launching)
     real, address = not request.engine.simulated, request.address
     facts = replace(
@@ -219,14 +221,12 @@ def _port_holder(host: str, port: int) -> Holder | None:
     return None if port == 0 or port_free(host, port) else holder(port)
 
 
-def _attached(request: Request, *, trust: bool) -> Attached:
+def _attached(url: str, limit_s: float, trust: bool) -> Attached:
     from recipe_runner.client import KEY, AnswerError, Client  # HTTP is 0.1 s that most plans do without
 
-    url = str(getattr(request.engine, "url", ""))
     if os.environ.get(KEY) and (refused := may_send_key(url, trust)):
         return Attached(refused=refused)
     try:
-        limit_s = request.timeouts.connect_s
         with Client(url, "", limit_s, connect_s=limit_s) as client:
             return Attached(tuple(client.models()), client.version())
     except AnswerError as exc:

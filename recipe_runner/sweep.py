@@ -101,7 +101,7 @@ class Sweep(Folder):
                 report = json.loads((folder / point.folder / "report.json").read_text(encoding="utf-8"))
                 if report["verdict"] in FINISHED:
                     sweep.reports[point.number], point.verdict = report, report["verdict"]
-        done = [(plan, sweep._point(plan)) for plan in plans if plan not in sweep.left]
+        done = [(plan, point) for plan in plans if (point := sweep._point(plan)).verdict in FINISHED]
         found = differences((plan, folder / point.folder, sweep.reports[point.number]) for plan, point in done)
         if found:
             raise RecipeError(*(Fault(where, what, f"{BEGIN}: {ALIKE}") for what, where in found.items()))
