@@ -21,7 +21,7 @@ test: .venv/dev  ## every test, those on real vLLM too
 	$(BIN)/recipe-run setup cpu
 	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST)
 
-check: .venv/dev  ## style, types, docs, and the tests that need no vLLM and no browser: about three minutes
+check: .venv/dev  ## style, types, docs, and the tests that need no vLLM and no browser
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
