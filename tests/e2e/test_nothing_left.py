@@ -1,6 +1,7 @@
 """What counts as left by these tests: a process of theirs, though nobody is its parent, and nobody else's."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from recipe_runner.process import PR_SET_CHILD_SUBREAPER
 from tests.e2e.conftest import HOME, OURS, running
 
+PR_GET_CHILD_SUBREAPER = 37  # linux/prctl.h
 MAPS = """
 import mmap, os, sys, time
 if os.fork():
@@ -22,6 +25,16 @@ mapped = mmap.mmap(os.open(sys.argv[1], os.O_RDONLY), 0, prot=mmap.PROT_READ)
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
+
+
+@pytest.fixture(autouse=True)
+def nobody_adopts() -> Iterator[None]:
+    """Other tests in this process had it adopt what their commands leave behind."""
+    prctl, before = ctypes.CDLL(None).prctl, ctypes.c_int()
+    prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    yield
+    prctl(PR_SET_CHILD_SUBREAPER, before.value, 0, 0, 0)
 
 
 @contextlib.contextmanager

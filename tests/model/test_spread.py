@@ -131,7 +131,7 @@ def test_the_port_of_another_run_is_left_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(leases, "FOLDER", tmp_path / "leases")
-    monkeypatch.setattr(prepare, "free_port", lambda: 45671)
+    monkeypatch.setattr(facts, "free_port", lambda: 45671)
     held = leases.lease(["port-45671"], "elsewhere")
     assert isinstance(held, leases.Lease)
     words = ["recipe=qwen3-8b", "hardware=h100x1", "engine=sim", "serve.port=0"]
