@@ -95,25 +95,25 @@ def test_once_where_nothing_gates(series: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("span", "client_cpu", "told"),
+    ("spans", "client_cpu", "told"),
     [
-        ((1.0, 1.2), None, "8 requests; too short to see whether the client was the limit"),
-        ((1.0, 9.0), 0.5, "8 requests"),
-        (None, None, "8 requests"),  # a benchmark that does not say when it measured
+        ([(1.0, 1.2)], None, "8 requests; too short to see whether the client was the limit"),
+        ([(1.0, 9.0)], 0.5, "8 requests"),
+        ([], None, "8 requests"),  # a benchmark that does not say when it measured
     ],
 )
 def test_a_client_that_could_not_be_looked_at_is_told(
-    span: tuple[float, float] | None, client_cpu: float | None, told: str
+    spans: list[tuple[float, float]], client_cpu: float | None, told: str
 ) -> None:
-    made = Measurement("speed", True, Outcome("measured", "8 requests", span=span), 1.0, client_cpu=client_cpu)
-    assert Repeats("speed", 1, {}, "cpu", 1, [made]).outcome().detail == told
+    made = Measurement("speed", True, Outcome("measured", "8 requests", spans=spans), 1.0, client_cpu=client_cpu)
+    assert Repeats("speed", 1, {}, "cpu", 1, 1, [made]).outcome().detail == told
 
 
 @pytest.mark.parametrize(
     ("preemptions", "told"), [([0, 0], ""), ([0, 1], "; 1 preemption"), ([3, 4], "; 7 preemptions")]
 )
 def test_preemptions_of_all_that_count_are_told(preemptions: list[int], told: str) -> None:
-    repeats = Repeats("speed", 2, {}, "cpu", 1)
+    repeats = Repeats("speed", 2, {}, "cpu", 1, 1)
     for number, count in enumerate([99, *preemptions]):
         outcome, server = Outcome("measured", "8 requests"), Counters(requests=8, preemptions=count)
         repeats.made.append(Measurement(f"speed.{number}", number > 0, outcome, 1.0, server=server))

@@ -68,14 +68,16 @@ class Evidence:
 
 
 def of(recipe_file: Path, folders: Iterable[Path]) -> Iterator[Evidence]:
-    """The evidence of a recipe: beside it, and in the other folders of recipes."""
+    """The evidence of a recipe: beside it, and in the other folders of recipes, unless it is of theirs of that name."""
     among = list(dict.fromkeys((recipe_file.parent, *folders)))
     for folder in among:
+        theirs = folder != recipe_file.parent and library.there(folder / recipe_file.name)
         for file in sorted((folder / RESULTS / recipe_file.stem).glob("*.json")):
             document = read(file)
             if is_evidence(document):
                 same = document.get("digest") == digest(document) and not changed(document, recipe_file, among)
-                yield Evidence(file, document, same)
+                if same or not theirs:
+                    yield Evidence(file, document, same)
 
 
 def verified_on(found: Iterable[Evidence]) -> list[str]:

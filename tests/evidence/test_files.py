@@ -72,6 +72,16 @@ def test_evidence_of_a_shipped_recipe_may_lie_among_ones_own(recipe: Path, tmp_p
     assert files.verified_on(files.of(shipped, [recipe.parent])) == ["cpu"]
 
 
+def test_evidence_of_another_recipe_of_that_name_is_not_of_this_one(recipe: Path, tmp_path: Path) -> None:
+    put(recipe)
+    own = tmp_path / "own" / recipe.name
+    own.parent.mkdir()
+    own.write_text("summary: Another\n")
+    assert list(files.of(own, [recipe.parent])) == []
+    own.write_bytes(recipe.read_bytes())
+    assert [one.current for one in files.of(own, [recipe.parent])] == [True]
+
+
 def test_what_is_no_evidence_is_passed_over(recipe: Path) -> None:
     (put(recipe)).write_text("{")
     for name, text in {"list": "[]", "other": "{}", "recipe": '{"kind": "evidence", "recipe": []}'}.items():
