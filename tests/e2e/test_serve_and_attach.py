@@ -54,8 +54,8 @@ def test_what_attached_is_no_evidence(served: Started, tmp_path: Path) -> None:
 
 
 SEARCH = (
-    "benchmark.capacity={uses: load_slo, slo: {p95_e2el_ms: LIMIT}, highest: 16, precision: 0.5, probes: 8, "
-    "requests_per_load: 16, input_len: 16, output_len: 4}"
+    "benchmark.capacity={uses: load_slo, slo: {median_e2el_ms: LIMIT}, highest: 64, precision: 0.5, probes: 12, "
+    "requests_per_load: 8, input_len: 16, output_len: 4}"
 )
 
 
@@ -69,17 +69,18 @@ def capacity(folder: Path, served: Started, limit_ms: float) -> dict[str, Any]:
 
 
 def test_a_search_finds_the_load_beyond_which_its_objective_is_missed(served: Started, tmp_path: Path) -> None:
-    """The objective lies between what this machine does for one at a time and for 16 at once."""
-    loose = {point["load"]: point["p95_e2el_ms"] for point in capacity(tmp_path / "loose", served, 60_000)["curve"]}
-    assert loose[16] > 1.5 * loose[1]
-    limit_ms = (loose[1] * loose[16]) ** 0.5
+    """The objective lies between what this machine does for one at a time and for 64 at once."""
+    loose = {point["load"]: point["median_e2el_ms"] for point in capacity(tmp_path / "loose", served, 60_000)["curve"]}
+    assert loose[64] > 1.5 * loose[1]
+    limit_ms = (loose[1] * loose[64]) ** 0.5
     found = capacity(tmp_path / "tight", served, limit_ms)
     most, curve = found["metrics"]["slo_max_concurrency"], found["curve"]
-    assert 1 <= most < 16
+    assert 1 <= most < 64
     beyond = min(point["load"] for point in curve if not point["met"] and point["load"] > most)
-    assert beyond <= max(most * 1.5, most + 1)
-    assert all(point["met"] == (point["p95_e2el_ms"] <= round(limit_ms, 1)) for point in curve)
-    assert f"concurrency {most:g} meets p95 E2EL ≤ " in found["detail"]
+    assert beyond <= max(most * 1.5, most + 1) or len(curve) == 12  # noise can use up the probes
+    assert all(point["met"] == (point["median_e2el_ms"] <= round(limit_ms, 1)) for point in curve)
+    assert f"concurrency {most:g} meets median E2EL ≤ " in found["detail"]
+    assert f" ({beyond:g} does not); {len(curve)} probes" in found["detail"]
 
 
 def test_without_vllm_here_the_benchmark_is_skipped(served: Started, tmp_path: Path) -> None:
