@@ -20,10 +20,10 @@ from recipe_runner.verbs.list import WHAT
 ASKED = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\v", "_ARGCOMPLETE_SUPPRESS_SPACE": "1", "COMP_TYPE": "9"}
 
 
-def answer(line: str, tmp_path: Path) -> set[str]:
+def answer(line: str, tmp_path: Path, **more: str) -> set[str]:
     """What argcomplete's shell function would be offered for a line with the cursor at its end."""
     out = tmp_path / "completions"
-    env = {**os.environ, **ASKED, "COMP_LINE": line, "COMP_POINT": str(len(line.encode()))}
+    env = {**os.environ, **more, **ASKED, "COMP_LINE": line, "COMP_POINT": str(len(line.encode()))}
     env["_ARGCOMPLETE_STDOUT_FILENAME"] = str(out)
     done = subprocess.run([sys.executable, "-m", "recipe_runner"], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -75,6 +75,17 @@ def test_each_verb_has_words_of_its_own(line: str, offered: set[str], tmp_path: 
 )
 def test_what_is_offered(typed: str, offered: set[str]) -> None:
     assert set(completion._words(cli.VERBS, typed)) == offered
+
+
+def test_a_broken_package_hides_nothing(tmp_path: Path, package: Callable[..., Path]) -> None:
+    entries = {"checks": ["broken = broken:C"], "engines": ["worse = no.module:C"], "folders": ["gone = broken.data"]}
+    site = package("broken-package", entries, {"broken.py": "raise SystemExit('broken')\n"})
+    (site / "broken_package-1.0.dist-info" / "RECORD").write_bytes(b"\xff")
+    names = library.names([shipped("recipes")])
+    found = {word.strip() for word in answer("recipe-run show ", tmp_path, PYTHONPATH=str(site))}
+    assert {*names} <= found
+    listed = {word.strip() for word in answer("recipe-run list ", tmp_path, PYTHONPATH=str(site))}
+    assert listed == {*WHAT}
 
 
 def test_argcomplete_is_given_the_words(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,12 +319,13 @@ def test_after_the_environment_changed_it_is_refused(run: Run, capfd: pytest.Cap
     at = begun(run)
     file = folder() / "000" / "report.json"
     report = json.loads(file.read_text())
-    report["environment"] |= {"vllm": "0.20.0", "gpus": ["A100", "A100"]}
+    report["environment"] |= {"vllm": "0.20.0", "gpus": ["A100", "A100"], "packages": ["their-checks 1.0"]}
     file.write_text(json.dumps(report))
     assert run("-m", "--resume", at) == 2
     assert refusal(capfd) == [
         f"{at}/000 — vLLM was 0.20.0, and is simulated now; {CURE}",
         f"{at}/000 — the GPUs was A100, A100, and is nothing now; {CURE}",
+        f"{at}/000 — the packages in use was their-checks 1.0, and is nothing now; {CURE}",
     ]
 
 

@@ -28,6 +28,7 @@ LARGE: Final = 16 * 2**20  # files of a model larger than this are its weights, 
 WORDS: Final[Mapping[str, str]] = {  # what is compared; of commits and recipes `files` says more
     **{"recipe_runner": "recipe-runner", "vllm": "vLLM", "torch": "torch", "driver": "the GPU driver", "gpus": "GPUs"},
     **{"cpu": "the CPU", "memory_gib": "memory in GiB", "platform": "the platform", "python": "Python"},
+    "packages": "the packages in use",
 }
 
 

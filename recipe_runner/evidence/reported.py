@@ -41,6 +41,8 @@ class Environment(Part):
     """The operating system."""
     python: str
     """Python's version."""
+    packages: list[str]
+    """The packages, besides recipe-runner, whose plugins or choices took part, with their versions."""
     recipe_sha256: str
     """The SHA-256 of the recipe's file."""
     git_commit: str | None

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from recipe_runner.host.environment import describe
+from recipe_runner.host.environment import describe, used_packages
 from recipe_runner.host.hardware import DEVICES
 from recipe_runner.plan import Plan
 from recipe_runner.serialize import one_line, to_json
 
-SAME: Final = {"vllm": "vLLM", "torch": "torch", "driver": "the driver", "gpus": "the GPUs", "cpu": "the CPU"}
+SAME: Final = {
+    **{"vllm": "vLLM", "torch": "torch", "driver": "the driver", "gpus": "the GPUs", "cpu": "the CPU"},
+    "packages": "the packages in use",
+}
 
 
 def differences(runs: Iterable[tuple[Plan, Path, Mapping[str, Any]]]) -> dict[str, str]:
@@ -25,14 +28,15 @@ def differences(runs: Iterable[tuple[Plan, Path, Mapping[str, Any]]]) -> dict[st
         key = plan.target.client, plan.request.recipe_file, plan.simulated
         if key not in environments:
             environments[key] = describe(plan)
-        for what in (*_of_environment(report["environment"], environments[key], plan), *_of_plan(folder, plan)):
+        now = environments[key] | {"packages": used_packages(plan)}
+        for what in (*_of_environment(report["environment"], now, plan), *_of_plan(folder, plan)):
             found.setdefault(what, str(folder))
     return found
 
 
 def _of_environment(before: Mapping[str, Any], now: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     for key, name in SAME.items():
-        if (was := before.get(key)) != now[key]:
+        if (was := before.get(key, [] if key == "packages" else None)) != now[key]:  # older reports name no packages
             yield f"{name} was {_told(was)}, and is {_told(now[key])} now"
     if before.get("recipe_sha256") != now["recipe_sha256"]:
         yield f"{plan.request.recipe_file.name} has changed since"

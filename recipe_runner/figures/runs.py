@@ -134,7 +134,8 @@ class Run(_Read):
             yield from ((role + key, value) for key, value in flags(process.argv).items() if key not in PLACE)
             yield from ((role + key, value) for key, value in process.env.items())
         inherited = ((key, found.value) for key, found in self.provenance.items() if found.layer == "environment")
-        yield from ((key, _text(value)) for key, value in (*inherited, *self.environment.items()))
+        recorded = ((key, value) for key, value in self.environment.items() if value != [])  # as before it was recorded
+        yield from ((key, _text(value)) for key, value in (*inherited, *recorded))
         for benchmark in self.benchmarks:
             yield from (benchmark.workload or {}).items()
 

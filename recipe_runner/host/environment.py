@@ -1,4 +1,4 @@
-"""What a number depends on, beside every number: versions, devices, the recipe's file, the commit."""
+"""What a number depends on, beside every number: versions, packages, devices, the recipe's file, the commit."""
 
 import hashlib
 import platform
@@ -9,6 +9,7 @@ from typing import Any
 from recipe_runner import __version__
 from recipe_runner.host.versions import versions
 from recipe_runner.plan import Plan
+from recipe_runner.plugins import packages
 
 
 def describe(plan: Plan) -> dict[str, Any]:
@@ -26,9 +27,23 @@ def describe(plan: Plan) -> dict[str, Any]:
         "memory_gib": host.memory_gib,
         "platform": host.platform,
         "python": platform.python_version(),
+        "packages": used_packages(plan),
         "recipe_sha256": hashlib.sha256(plan.request.recipe_file.read_bytes()).hexdigest(),
         "git_commit": _commit(plan.request.recipe_file.parent),
     }
+
+
+def used_packages(plan: Plan) -> list[str]:
+    """Those whose plugins and choices take part, with their versions."""
+    request = plan.request
+    named = {
+        "engines": [request.engine],
+        "checks": request.checks.values(),
+        "benchmarks": request.benchmarks.values(),
+        "reports": request.reports.values(),
+    }
+    words = {kind: [plugin.uses for plugin in plugins] for kind, plugins in named.items()}
+    return packages.used(words, request.composed.files)
 
 
 def _commit(folder: Path) -> str | None:

@@ -1,8 +1,8 @@
-"""Folders that installed packages bring: recipes, hardware and other choices, laid out as in a `--config-dir`."""
+"""What installed packages bring: folders of choices, laid out as in a `--config-dir`; and what is used of them."""
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +29,13 @@ def missing() -> Iterator[Fault]:
 def origin(file: Path) -> str | None:
     """Whose a file is, if it lies in a folder that came with a package."""
     return next((one.origin for folder, one in folders().items() if file.resolve().is_relative_to(folder)), None)
+
+
+def used(plugins: Mapping[str, Iterable[str]], files: Iterable[Path]) -> list[str]:
+    """The packages, besides us, that plugins (what `uses` says, by kind) and files of choices came with."""
+    named = ((one, uses) for kind, words in plugins.items() for uses in words for one in groups().get(kind, ()))
+    theirs = {one.origin for one, uses in named if uses in (one.name, one.place)}
+    return sorted((theirs | {found for file in files if (found := origin(file))}) - {OURS})
 
 
 def ambiguous(where: str, file: Path) -> Fault | None:

@@ -117,9 +117,11 @@ def _details(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _afterwards(report["teardown"])
     yield from (f"\nWarning: {cell(warning)}." for warning in report["warnings"])
     yield "\n### Environment"
-    environment = report["environment"]
-    told = ((key, ", ".join(value) if isinstance(value, list) else value) for key, value in environment.items())
-    yield from table(("what", "value"), ([cell(key), cell(value)] for key, value in told))
+    yield from table(("what", "value"), ([cell(key), _listed(one)] for key, one in report["environment"].items()))
+
+
+def _listed(value: Any) -> str:
+    return cell(", ".join(value) or "none") if isinstance(value, list) else cell(value)
 
 
 def _all_figures(benchmark: Mapping[str, Any]) -> Iterator[list[str]]:

@@ -19,7 +19,14 @@ def planned(recipe: Path, client: tuple[str, ...] | None, *, simulated: bool = F
     return SimpleNamespace(
         facts=SimpleNamespace(host=Host((GPU, GPU), "580.1", "A CPU", 4, 16.0, "Linux-6"), attached=None),
         target=SimpleNamespace(client=client),
-        request=SimpleNamespace(recipe_file=recipe),
+        request=SimpleNamespace(
+            recipe_file=recipe,
+            engine=SimpleNamespace(uses="vllm"),
+            checks={"brief": SimpleNamespace(uses="theirs:Brief")},
+            benchmarks={},
+            reports={},
+            composed=SimpleNamespace(files=(recipe,)),
+        ),
         simulated=simulated,
     )
 
@@ -47,6 +54,7 @@ def test_what_a_number_depends_on(tmp_path: Path) -> None:
         "memory_gib": 16.0,
         "platform": "Linux-6",
         "python": environment.platform.python_version(),
+        "packages": [],
         "recipe_sha256": hashlib.sha256(b"summary: x\n").hexdigest(),
         "git_commit": None,
     }

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from recipe_runner.plugins import packages
+from recipe_runner.composition.yamlfile import read
+from recipe_runner.plugins import installed, packages
 from tests.conftest import Answer
 from tests.nvml import Nvml, gpu
+from tests.running import run_here
 
 LAB = "# Two of the lab's own\naccelerator: Own\ncount: 2\nmemory_gib: 500\n"
 RECIPE = "summary: Theirs\ndefaults: [internvl3, _self_]\nserve: {middleware: [theirs.middleware]}\n"
@@ -96,3 +98,37 @@ def test_a_folder_that_is_not_there_is_told(place: str, package: Callable[..., P
         f"one-package 1.0 — its folder {place} is not there; "
         "mend or update one-package, or remove it: `pip uninstall one-package`"
     )
+
+
+THEIR_CHECK = """
+from recipe_runner.api import Check, passed
+class Theirs(Check):
+    def run(self, server):
+        return passed()
+"""
+SIM = ("engine=sim", "serve.port=0", "benchmark=none", "timeouts.stop_s=1")
+
+
+def test_a_run_says_which_packages_took_part(
+    package: Callable[..., Path], theirs: Callable[..., Path], recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    package("with-check", {"checks": ["theirs = their_check:Theirs"]}, {"their_check.py": THEIR_CHECK})
+    theirs("with_lab", hardware__lab=LAB)
+    theirs("unused", hardware__other=LAB)
+    block = "validation: {mine: {uses: theirs}, by_place: {uses: 'their_check:Theirs'}}\n"
+    recipe("summary: Mine\ndefaults: [internvl3, _self_]\n" + block, "mine")
+    code, run = run_here(tmp_path, "recipe=mine", "hardware=lab", *SIM, "~validation.capital")
+    assert code == 0
+    assert run.report["environment"]["packages"] == ["with-check 1.0", "with_lab-package 1.0"]
+
+    lock = next(tmp_path.glob("runs/mine/lab/*/recipe.lock.yaml"))
+    assert read(lock)[0]["lock"]["environment"]["packages"] == ["with-check 1.0", "with_lab-package 1.0"]
+    (info,) = tmp_path.glob("site-with-check/*.dist-info")
+    (info / "METADATA").write_text("Name: with-check\nVersion: 2.0\n")
+    installed.groups.cache_clear()
+    packages.folders.cache_clear()
+    run_here(tmp_path, "--trust", f"recipe={lock.relative_to(tmp_path)}", "report.folder=again")
+    was, here = ("with-check 1.0, with_lab-package 1.0", "with-check 2.0, with_lab-package 1.0")
+    told = f"the packages in use was {was}, here is {here}"
+    (report,) = tmp_path.glob("again/*/*/*/report.json")
+    assert told in json.loads(report.read_text())["warnings"]
