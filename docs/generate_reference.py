@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, Final, get_args, get_origin
 
-from generate_text import cell, code, spaced
+from generate_text import cell, code, ours, spaced
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -93,13 +93,13 @@ def _fields(cls: type[BaseModel], nested: dict[str, type[BaseModel]]) -> Iterato
     if not fields:
         yield "No fields.\n"
         return
-    yield "| field | type | default |\n| --- | --- | --- |"
+    yield "| field | type | default | what it is |\n| --- | --- | --- | --- |"
     for name, field in fields.items():
         for part in (field.annotation, *get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, BaseModel):
                 nested[part.__name__] = part
         default = "required" if field.is_required() else "" if field.default is None else code(field.default)
-        yield f"| `{name}` | {typed(field, {})} | {default} |"
+        yield f"| `{name}` | {typed(field, {})} | {default} | {ours(field.description or '')} |"
     yield ""
 
 

@@ -35,9 +35,9 @@ __all__ += ["Figure", "best_of", "better_of", "environment", "figure", "is_numbe
 
 
 class Plugin(BaseModel):
-    """A block of YAML with `uses:`; unknown fields and wrong types are refused."""
+    """A block of YAML with `uses:`; unknown fields and wrong types are refused. A text below a field is its help."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
     needs: ClassVar[tuple[str, ...]] = ()  # modules that come with the extra `analysis`
 
     uses: str
@@ -87,7 +87,7 @@ class Benchmark(Plugin):
 
     metrics: ClassVar[tuple[str, ...]] = ()  # the names of those that it gives, where they are known beforehand
 
-    repeat: int | None = Field(default=None, ge=1, le=1000)
+    repeat: int | None = Field(default=None, ge=1, le=1000, description="How often it is measured.")
 
     def asked(self) -> dict[str, Any]:
         """Its fields, which say what is asked of the server, as documents keep them."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from recipe_runner import registry
 from recipe_runner.authoring import about
 from recipe_runner.cli import VERBS, parser
 from recipe_runner.composition.schema import Preflight, Reporting, Timeouts
@@ -144,6 +145,16 @@ def test_every_key_is_told_of() -> None:
         for part in (definitions, *definitions["$defs"].values()):
             if part["title"] not in ("Expected", "Figure", "Parallelism"):  # which about tells of
                 assert [key for key, field in part["properties"].items() if "description" not in field] == [], part
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_every_field_of_a_plugin_is_told_of(kind: str) -> None:
+    for name in registry.known(kind):
+        cls = registry.load(kind, name, kind)
+        schema = cls.model_json_schema()
+        for part in (schema, *schema.get("$defs", {}).values()):
+            untold = [key for key, field in part["properties"].items() if "description" not in field]
+            assert [key for key in untold if key != "uses"] == [], name
 
 
 def test_the_reference_and_help_know_the_same_exit_codes() -> None:

@@ -25,14 +25,23 @@ class Load(Benchmark):
     metrics: ClassVar = METRICS
 
     endpoint: Literal["completions", "chat"] = "completions"
+    """Which of the two is asked."""
     input_len: int = Field(default=128, ge=1)
+    """Words of a prompt."""
     output_len: int = Field(default=64, ge=1)
+    """Tokens that are asked for."""
     max_concurrency: int = Field(default=4, ge=1)
+    """Requests that are under way at the same time."""
     num_prompts: int = Field(default=20, ge=1)
+    """Requests that are counted."""
     num_warmups: int = Field(default=0, ge=0)
+    """Requests before those that are counted."""
     ignore_eos: bool = True
+    """Whether every answer is as long as was asked; vLLM knows this, others may not."""
     seed: int = 0
+    """What the prompts follow from."""
     timeout_s: float = Field(default=600, gt=0)
+    """How long a request may stay silent."""
 
     def unmeasured(self) -> int:
         return self.num_warmups

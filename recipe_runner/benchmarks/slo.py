@@ -33,13 +33,21 @@ class Slo(Benchmark):
     of: ClassVar[type[Benchmark]]
 
     slo: dict[str, Annotated[float, Field(gt=0)]]
+    """The most that each metric may be, in ms: `{p95_ttft_ms: 500}`."""
     vary: Literal["max_concurrency", "request_rate"] = "max_concurrency"
+    """What the load is: the field that is changed."""
     lowest: float = Field(default=1, gt=0)
+    """The load that is tried first."""
     highest: float = Field(default=1024, gt=0)
+    """The largest load that is tried."""
     precision: float = Field(default=0.1, ge=0.01, le=1)
+    """How far apart the load that meets it and the one that does not may be in the end, as a share."""
     probes: int = Field(default=12, ge=3, le=100)
+    """How many measurements there are, at most."""
     num_prompts: int = Field(default=20, ge=1)
+    """Requests of a measurement, at least."""
     requests_per_load: int | None = Field(default=None, ge=1)
+    """Requests for each unit of load; by default 10 for a concurrency, 60 (a minute) for a rate."""
 
     @field_validator("slo")
     @classmethod
@@ -152,12 +160,9 @@ def _metric(name: str) -> str:
 class VllmBenchSlo(Slo, VllmBench):
     """Finds the largest load that meets a service level, by `vllm bench serve` at one load after the other.
 
-    The fields are those of `vllm_bench`, and: `slo`, the most that each metric may be (`{p95_ttft_ms: 500}`); `vary`,
-    the field that is the load, `max_concurrency` or `request_rate` (requests/s), and which it doubles from `lowest`
-    until the service level is missed, or `highest` is reached; then it halves the gap until its ends are `precision`
-    apart (0.1 is 10 %), and measures what it found once more. At most `probes` measurements, each with prompts of its
-    own, and with at least `num_prompts` requests and `requests_per_load` for each unit of load (10 for a concurrency,
-    60, which is a minute, for a rate).
+    The fields are those of `vllm_bench`, and some of the search. It doubles the load from `lowest` until the service
+    level is missed, or `highest` is reached; then it halves the gap until its ends are `precision` apart (0.1 is 10 %),
+    and measures what it found once more. Each measurement has prompts of its own.
     """
 
     of: ClassVar[type[Benchmark]] = VllmBench
@@ -174,6 +179,7 @@ class LoadSlo(Slo, Load):
     metrics: ClassVar = (*METRICS, "slo_max_concurrency")
 
     vary: Literal["max_concurrency"] = "max_concurrency"
+    """What the load is."""
 
     def run(self, name: str, bench: Bench) -> Outcome:
         outcome = super().run(name, bench)

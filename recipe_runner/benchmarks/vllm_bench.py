@@ -21,25 +21,45 @@ class VllmBench(Benchmark):
     metrics: ClassVar = METRICS
 
     backend: str | None = None
+    """What kind of server and endpoint it is, as vLLM names them (`openai`, `openai-chat`, …)."""
     endpoint: str | None = None
+    """The path that is asked, such as `/v1/chat/completions`."""
     dataset_name: str = "random"
+    """Where the prompts are from: `random`, `sharegpt`, `hf`, …"""
     dataset_path: str | None = None
+    """The data set's file, or its name on the hub."""
     random_input_len: int | None = Field(default=None, ge=1)
+    """Tokens of a random prompt."""
     random_output_len: int | None = Field(default=None, ge=1)
+    """Tokens that are asked for."""
     random_prefix_len: int | None = Field(default=None, ge=0)
+    """Tokens that all random prompts begin with."""
     random_range_ratio: float | None = Field(default=None, ge=0)
+    """By what share lengths vary, up and down; 0 is not at all."""
     max_concurrency: int | None = Field(default=None, ge=1)
+    """Requests that are under way at the same time, at most."""
     num_prompts: int = Field(default=1000, ge=1)
+    """Requests that are counted."""
     num_warmups: int | None = Field(default=None, ge=0)
+    """Requests before those that are counted."""
     request_rate: float | None = Field(default=None, gt=0)
+    """Requests per second; without it, all at once."""
     burstiness: float | None = Field(default=None, gt=0)
+    """How evenly they come: 1 is a Poisson process, less has more bursts."""
     seed: int | None = None
+    """What prompts and arrivals follow from."""
     temperature: float | None = Field(default=None, ge=0)
+    """0 takes the likeliest token."""
     ignore_eos: bool = False
+    """Whether every answer is as long as was asked."""
     percentile_metrics: str | None = None
+    """The metrics that get percentiles, with commas: `ttft,tpot,itl,e2el`."""
     metric_percentiles: str | None = None
+    """Which percentiles, with commas: `50,99`."""
     goodput: list[str] | None = None
+    """What a request must meet to be counted as good, in ms: `ttft:200`."""
     extra_args: dict[str, Any] = {}
+    """Any other flag of `vllm bench serve`, by its name."""
 
     def unmeasured(self) -> int:
         """Warm-ups, and the request that tests whether the server is ready, which vLLM since 0.14 makes if told to."""

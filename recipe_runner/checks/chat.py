@@ -8,6 +8,7 @@ class Chat(Generates):
     """Sends `prompt` as the user's message to `/v1/chat/completions`, after `system` if there is one."""
 
     system: str | None = None
+    """A message that comes first, in the role of the system."""
 
     def run(self, server: Client) -> Outcome:
         system = [{"role": "system", "content": self.system}] if self.system is not None else []

@@ -19,8 +19,11 @@ class Determinism(Samples):
     """
 
     prompt: str = "Tell a story of a lighthouse."
+    """What is asked."""
     temperature: float | None = Field(default=0, ge=0)
+    """0 takes the likeliest token."""
     times: int = Field(default=2, ge=2, le=100)
+    """How often it is asked."""
 
     def run(self, server: Client) -> Outcome:
         first, *others = (_said(server.chat(asked(self.prompt), **self.parameters())) for _ in range(self.times))

@@ -13,14 +13,17 @@ Vector = Sequence[float]
 
 class Embedding(Check):
     """Each text has a vector of numbers that are not all zero, and those of `alike` are nearer to one another than to
-    those of `different` (by the cosine of their angle); `dimension` is how many numbers a vector has.
+    those of `different` (by the cosine of their angle).
 
     vLLM needs a model for embeddings: `serve.runner: pooling`, unless it sees that by itself.
     """
 
     alike: list[str] = Field(default=["A cat sleeps on the sofa.", "The cat is asleep on the sofa."], min_length=2)
+    """Texts that mean the same."""
     different: list[str] = Field(default=["Central banks raised interest rates this spring."], min_length=1)
+    """Texts that mean something else."""
     dimension: int | None = Field(default=None, ge=1)
+    """How many numbers a vector has."""
 
     def run(self, server: Client) -> Outcome:
         texts = [*self.alike, *self.different]

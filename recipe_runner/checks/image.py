@@ -13,12 +13,10 @@ from recipe_runner.checks.expect import Generates
 
 
 class Image(Generates):
-    """Sends `image` and `prompt` in one message to `/v1/chat/completions`.
-
-    `image` is a file beside the recipe, or an address, `https://…`, from which the server fetches it.
-    """
+    """Sends `image` and `prompt` in one message to `/v1/chat/completions`."""
 
     image: Asset
+    """A file beside the recipe, or an address, `https://…`, from which the server fetches it."""
 
     @field_validator("image", mode="wrap")
     @classmethod

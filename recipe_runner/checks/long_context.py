@@ -21,11 +21,17 @@ class LongContext(Samples):
     """
 
     prompt: str = "What is the number of the lighthouse?"
+    """What is asked after the text."""
     tokens: int = Field(ge=1)
+    """How long the text is."""
     depth: float = Field(default=0.5, ge=0, le=1)
+    """Where the needle is: 0 is the beginning, 1 the end."""
     needle: str = "The number of the lighthouse is 48213."
+    """What is hidden."""
     answer: str = Field(default="48213", min_length=1)
+    """What the answer must contain."""
     filler: str = Field(default=FILLER, min_length=1)
+    """What the text is made of, over and over."""
 
     @model_validator(mode="after")
     def _is_about_the_needle(self) -> "LongContext":

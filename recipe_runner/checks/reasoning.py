@@ -15,8 +15,11 @@ class Reasoning(Samples):
     """
 
     prompt: str = "Which is larger, 9.11 or 9.9?"
+    """What is asked."""
     max_tokens: int = Field(default=1024, ge=1)
+    """The most that is generated, reasoning and answer."""
     expect: Expect | None = None
+    """What must hold of the answer."""
 
     def run(self, server: Client) -> Outcome:
         answer = server.chat(asked(self.prompt), **self.parameters())

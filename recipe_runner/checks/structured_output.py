@@ -20,8 +20,11 @@ class StructuredOutput(Samples):
     """Asks for an answer by `json_schema` (`response_format`, as OpenAI has it), and judges whether it is one."""
 
     prompt: str = "Which city is Paris, and is it a capital? Answer in JSON."
+    """What is asked."""
     max_tokens: int = Field(default=512, ge=1)
+    """The most that is generated."""
     json_schema: Schema = CITY
+    """What the answer must be; by default a city, and whether it is a capital."""
 
     def run(self, server: Client) -> Outcome:
         wanted = {"name": "answer", "schema": self.json_schema, "strict": True}

@@ -13,11 +13,14 @@ from recipe_runner.checks.json_schema import Schema, misfit
 class Tool(BaseModel):
     """What the model may call; `parameters` is the JSON schema of its arguments."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]{1,64}$")
+    """What the model calls it."""
     description: str = ""
+    """What the model is told about it."""
     parameters: Schema = {"type": "object", "properties": {}}
+    """The JSON schema of its arguments."""
 
 
 WEATHER: Final = Tool.model_construct(  # nothing to validate, for which jsonschema would be imported: 60 ms
@@ -36,14 +39,17 @@ class ToolCall(Samples):
     """Asks with a tool, and judges the call that comes back: its name, and its arguments by the tool's schema.
 
     The model decides whether to call (`tool_choice: auto`), so the server's parser has to find the call in its words:
-    vLLM needs `serve.enable_auto_tool_choice` and `serve.tool_call_parser`. `expect_arguments` are values that the call
-    must have. Without `tool`, it is one that tells the weather in a city.
+    vLLM needs `serve.enable_auto_tool_choice` and `serve.tool_call_parser`.
     """
 
     prompt: str = "What is the weather in Paris? Ask the tool."
+    """What is asked."""
     max_tokens: int = Field(default=512, ge=1)
+    """The most that is generated."""
     tool: Tool | None = None
+    """What the model may call; by default one that tells the weather in a city."""
     expect_arguments: dict[str, Any] = {}
+    """Values that the call must have."""
 
     @model_validator(mode="after")
     def _asks_for_the_tool(self) -> "ToolCall":

@@ -15,6 +15,7 @@ class Attach(Vllm):
     """
 
     url: str
+    """The server's address: `http://HOST:PORT`."""
 
     @field_validator("url")
     @classmethod

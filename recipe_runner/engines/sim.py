@@ -17,25 +17,31 @@ SETTINGS: Final = {"ttft_ms", "tpot_ms", "capacity", "load_s", "fault", "fault_a
 class Sim(Vllm):
     """A small OpenAI-compatible server of our own, for rehearsing a recipe without its hardware or weights.
 
-    `replies` maps a part of a prompt to what is answered; whatever matches none gets an answer that says "simulated".
-    `ttft_ms` and `tpot_ms` are how long the first token takes, and each further one; with n requests at once, n being
-    more than `capacity`, both take n / capacity times as long. `load_s` is how long it loads.
-    `fault` is what goes wrong (docs/how-to/rehearse.md has the list): `dies` and `hangs` do so at `fault_at` (start,
-    loading, or the number of a request; the first is the one that shows that the server is ready), faults of an answer
-    with every `fault_every`-th one.
+    What matches none of `replies` gets an answer that says "simulated". With n requests at once, n being more than
+    `capacity`, tokens take n / capacity times as long.
+    docs/how-to/rehearse.md lists what can be a `fault`: `dies` and `hangs` do so at `fault_at` (the first request is
+    the one that shows that the server is ready), faults of an answer with every `fault_every`-th one.
     `command` and `environment` say which vLLM measures, if there is one here.
     """
 
     simulated: ClassVar[bool] = True
 
     replies: dict[str, str] = {}
+    """What is answered, by a part of the prompt."""
     ttft_ms: float = Field(default=0, ge=0)
+    """How long the first token takes."""
     tpot_ms: float = Field(default=0, ge=0)
+    """How long each further token takes."""
     capacity: int | None = Field(default=None, ge=1)
+    """Requests at once that do not slow one another down."""
     load_s: float = Field(default=0, ge=0)
+    """How long it takes to load."""
     fault: str | None = None
+    """What goes wrong."""
     fault_at: str | int = "loading"
+    """When: `start`, `loading`, or the number of a request."""
     fault_every: int = Field(default=1, ge=1)
+    """With which answers: every n-th one."""
 
     @field_validator("fault")
     @classmethod

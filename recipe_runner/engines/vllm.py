@@ -13,14 +13,12 @@ from recipe_runner.process import find
 
 
 class Vllm(Engine):
-    """Launches `vllm serve` here.
-
-    `command` is how vLLM is called (default: the `vllm` beside our interpreter, then the one on PATH);
-    `environment` names one that `recipe-run setup` builds instead.
-    """
+    """Launches `vllm serve` here: the `vllm` beside our interpreter, then the one on PATH."""
 
     command: str | list[str] | None = None
+    """The words that call vLLM, instead of the one that is found."""
     environment: Literal["cpu"] | None = None
+    """An environment that `recipe-run setup` builds, whose vLLM is taken."""
 
     @field_validator("command")
     @classmethod
