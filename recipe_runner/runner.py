@@ -1,6 +1,7 @@
 """Runs plans: launch, wait, check, measure, tear down, report. Plans that share a server share its launch."""
 
 import contextlib
+import functools
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -160,7 +161,8 @@ class _Group:
         with self._phase(record, "launch"), self.interrupts.held():
             self.server.start()
         with self._phase(record, "ready"), self._client(record.plan) as client:
-            self.interrupts.watched(lambda: self.server.wait_ready(client, self.screen.note), self._go_on)
+            ready = functools.partial(self.server.wait_ready, client, self.screen.note)
+            self.interrupts.watched(ready, self._go_on, self.server.in_time())
 
     def _fetch(self, plan: Plan) -> None:
         """Have the weights here before the server starts, so that waiting for it is waiting for nothing else."""

@@ -65,6 +65,15 @@ def test_servers_that_do_not_get_ready(
     assert "".join(f"  | {line}\n" for line in report["log_excerpt"]) in told
 
 
+def test_a_first_generation_that_takes_too_long(tmp_path: Path) -> None:
+    sim = ("engine=sim", "engine.ttft_ms=20000", "timeouts.ready_s=1", "timeouts.stop_s=1")
+    code, folder = run_here(tmp_path, "recipe=internvl3", "hardware=a100x2", *sim, "serve.port=0", "benchmark=none")
+    assert code == 3
+    do = f"see {folder.report['server_log']}, or wait longer with timeouts.ready_s=…"
+    assert folder.report["errors"] == [{"where": "server", "what": "the server was not ready after 1 s", "do": do}]
+    assert folder.report["teardown"] == DOWN
+
+
 def test_a_server_that_is_killed_in_a_check(tmp_path: Path) -> None:
     code, folder = run_here(tmp_path, *SMALL, *fake("dies-in-a-check"))
     what = "the server was killed by signal 9"

@@ -65,23 +65,30 @@ class Server:
                 raise ServerError(Fault("server", "the server does not answer /health any more", self._look()))
             time.sleep(POLL_S)
 
+    def in_time(self) -> Callable[[], None]:
+        """What raises `ServerError` once `ready_s` have passed from now."""
+        deadline = time.monotonic() + self.plan.ready_s
+
+        def check() -> None:
+            if time.monotonic() > deadline:
+                do = f"{self._look()}, or wait longer with timeouts.ready_s=…"
+                raise ServerError(Fault("server", f"the server was not ready after {self.plan.ready_s:g} s", do))
+
+        return check
+
     def wait_ready(self, client: Client, tell: Callable[[str], Any]) -> None:
         """Wait until `/health` answers and one real generation came back.
 
         Raises:
-            ServerError: it died, took longer than `ready_s`, or does not generate.
+            ServerError: it died, or does not generate.
 
         """
-        deadline = time.monotonic() + self.plan.ready_s
         quiet, noted = _Silence(self.log), time.monotonic()
         while not client.healthy():
             self.check_alive()
             if time.monotonic() > noted + NOTE_S:
                 self._note()
                 noted = time.monotonic()
-            if time.monotonic() > deadline:
-                do = f"{self._look()}, or wait longer with timeouts.ready_s=…"
-                raise ServerError(Fault("server", f"the server was not ready after {self.plan.ready_s:g} s", do))
             if silent_s := quiet.grown_to(SILENCE_S):
                 tell(f"the server's log has been silent for {silent_s:.0f} s; still waiting")
             time.sleep(POLL_S)

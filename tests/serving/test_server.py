@@ -130,8 +130,12 @@ def test_not_ready_in_time(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, attached: bool, do: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    check = planned(tmp_path, attached=attached, ready_s=1.5).in_time()
+    clock.now = 1.5
+    check()
+    clock.now = 1.6
     with pytest.raises(ServerError) as caught:
-        planned(tmp_path, attached=attached, ready_s=1.5).wait_ready(Client(clock, from_s=2), lambda _: None)
+        check()
     assert str(caught.value) == f"server — the server was not ready after 1.5 s; {do}"
 
 
