@@ -1,6 +1,5 @@
 """The plan: what would be started, checked and measured, and where each flag came from. Pure: asks nothing."""
 
-import hashlib
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -130,7 +129,7 @@ class Plan:
             "recipe": {
                 "name": request.recipe,
                 "file": short(request.recipe_file),
-                "sha256": hashlib.sha256(request.recipe_file.read_bytes()).hexdigest(),
+                "sha256": request.composed.sha256,
                 "summary": request.summary,
                 "model": request.model.model_dump(exclude_none=True, exclude={"facts"}),
             },

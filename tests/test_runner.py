@@ -28,6 +28,7 @@ REPORT = [
 ]
 ENVIRONMENT = [
     *("recipe_runner", "vllm", "torch", "driver", "gpus", "cpu", "memory_gib", "platform", "python"),
+    "packages",
     *("recipe_sha256", "git_commit"),
 ]
 

@@ -46,6 +46,8 @@ class Does(Check):
                 run.touch()
             case "leave":
                 shutil.rmtree(Path.cwd())
+            case "forget":
+                Path("own.yaml").unlink()
         return passed()
 """
 
@@ -146,6 +148,18 @@ def test_a_run_folder_that_cannot_be_written_any_more(tmp_path: Path, what: str,
     assert (done.returncode, losses(done, reason)) == (0, EVERYTHING), done.stderr
     assert last(done).startswith("passed in ")
     Folder(tmp_path).assert_nothing_left()
+
+
+@pytest.mark.parametrize("what", ["forget", "leave"])
+def test_without_its_recipe_or_the_folder_we_are_in_the_report_is_whole(tmp_path: Path, what: str) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    recipe(here, what)
+    done = run(here, "recipe=./own.yaml", *fake(), "benchmark=none", runs=tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    assert last(done).startswith("passed in ")
+    (report,) = tmp_path.glob("runs/own/cpu/*/report.json")
+    assert json.loads(report.read_text())["verdict"] == "passed"
 
 
 def test_json_says_what_could_not_be_written(tmp_path: Path) -> None:

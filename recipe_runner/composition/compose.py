@@ -5,6 +5,7 @@ each distinct set of choices, and no typed value enters Hydra.
 """
 
 import functools
+import hashlib
 import itertools
 import math
 import re
@@ -51,7 +52,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Composed:
-    """What is under all that is typed; the names chosen; the recipe's file; what a person should know.
+    """What is under all that is typed; the names chosen; the recipe's file, and its SHA-256; what a person should know.
 
     `recipe` is what the recipe says with all that it inherits; `files` are those that all this was read from. Where the
     recipe is a `lock`, its layer is the last below; `under_lock` are the values without it.
@@ -61,6 +62,7 @@ class Composed:
     below: Folded
     choices: dict[str, str]
     recipe_file: Path
+    sha256: str
     recipe: Mapping[str, Any]
     files: tuple[Path, ...]
     lock: Lock | None
@@ -205,6 +207,7 @@ def compose(chosen: Mapping[str, str], space: Space) -> Composed:
         below=bare.under(lock.layer(nested(lock.block.overrides))) if lock else bare,
         choices={**choices, "recipe": lock.block.recipe} if lock else choices,
         recipe_file=recipe_file,
+        sha256=hashlib.sha256(recipe_file.read_bytes()).hexdigest(),
         recipe={key: value for key, value in config["recipe"].items() if key != "origin"},
         files=tuple(sorted({*family, *(file for layer in layers for file in layer.files())})),
         lock=lock,

@@ -97,7 +97,7 @@ class Planned(Part):
     format: Literal[1]
     """The format of this document."""
     simulated: Literal[True] = True
-    """Only there where the engine is `sim`."""
+    """Only there where the server is simulated."""
     recipe: dict[str, Any]
     """`name`, `file`, `sha256`, `summary`, `model`."""
     choices: dict[str, str]

@@ -197,8 +197,9 @@ def _picked(kind: type[BaseModel], part: Mapping[str, Any]) -> dict[str, Any]:
 
 def _run(run: Path) -> dict[str, Any]:
     folder = run.resolve()
-    if folder.parent.parent.name == "sweeps" and folder.name.isdecimal():
-        return {"id": folder.parent.name, "point": int(folder.name)}
+    point = re.fullmatch(r"(\d+)(\.\d+)?", folder.name, re.ASCII)  # `000`; `000.2` where it was gone on with
+    if folder.parent.parent.name == "sweeps" and point:
+        return {"id": folder.parent.name, "point": int(point[1])}
     return {"id": folder.name, "point": None}
 
 

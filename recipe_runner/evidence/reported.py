@@ -186,9 +186,9 @@ class Teardown(Part):
     gpu_memory_left_mib: int | None
     """GPU memory that is still taken; null where it is not known."""
     files_left: int
-    """Files in shared memory that could not be removed."""
+    """Files that could not be removed: shared memory, sockets, rendezvous files."""
     files_removed: int
-    """Files in shared memory that the server had left."""
+    """Files that the server had left, and that were removed."""
 
 
 class Reported(Part):

@@ -1,6 +1,5 @@
 """What a number depends on, beside every number: versions, packages, devices, the recipe's file, the commit."""
 
-import hashlib
 import platform
 import subprocess
 from pathlib import Path
@@ -28,7 +27,7 @@ def describe(plan: Plan) -> dict[str, Any]:
         "platform": host.platform,
         "python": platform.python_version(),
         "packages": used_packages(plan),
-        "recipe_sha256": hashlib.sha256(plan.request.recipe_file.read_bytes()).hexdigest(),
+        "recipe_sha256": plan.request.composed.sha256,
         "git_commit": _commit(plan.request.recipe_file.parent),
     }
 

@@ -64,9 +64,10 @@ def test_variables_that_the_server_inherited_are_kept(tmp_path: Path) -> None:
     assert list(record(run).document["provenance"]) == ["HF_HUB_OFFLINE"]
 
 
-def test_a_point_of_a_sweep_says_which(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["003", "003.2"])
+def test_a_point_of_a_sweep_says_which(tmp_path: Path, name: str) -> None:
     run = real(tmp_path, server_log="runs/sweeps/20260102T030405Z-0011223344556677/000/server.log")
-    point = tmp_path / "runs" / "sweeps" / "20260102T030405Z-0011223344556677" / "003"
+    point = tmp_path / "runs" / "sweeps" / "20260102T030405Z-0011223344556677" / name
     point.parent.mkdir(parents=True)
     run.rename(point)
     (point.parent / "000").mkdir()

@@ -1,4 +1,3 @@
-import hashlib
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,7 +24,7 @@ def planned(recipe: Path, client: tuple[str, ...] | None, *, simulated: bool = F
             checks={"brief": SimpleNamespace(uses="theirs:Brief")},
             benchmarks={},
             reports={},
-            composed=SimpleNamespace(files=(recipe,)),
+            composed=SimpleNamespace(files=(recipe,), sha256="1f" * 32),
         ),
         simulated=simulated,
     )
@@ -55,7 +54,7 @@ def test_what_a_number_depends_on(tmp_path: Path) -> None:
         "platform": "Linux-6",
         "python": environment.platform.python_version(),
         "packages": [],
-        "recipe_sha256": hashlib.sha256(b"summary: x\n").hexdigest(),
+        "recipe_sha256": "1f" * 32,
         "git_commit": None,
     }
 
