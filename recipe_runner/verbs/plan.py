@@ -54,8 +54,11 @@ def _text(plan: Plan) -> Iterator[str]:
         times = plan.times(name)
         often = f", {times} times after a warm-up" if times > 1 else ""
         about = f"{name} ({one_line(benchmark.uses)}){often}"
-        yield f"\n# benchmark {about}, from another terminal once the server answers"
-        yield Command("benchmark", benchmark.argv(plan.target), {}).shell()
+        argv = benchmark.argv(plan.target)
+        how = "from another terminal once the server answers" if argv else "measured by recipe-runner itself"
+        yield f"\n# benchmark {about}, {how}"
+        if argv:
+            yield Command("benchmark", argv, {}).shell()
 
 
 def _origin(origin: Origin) -> str:
