@@ -11,8 +11,9 @@ from recipe_runner.composition.reading import request
 from recipe_runner.composition.schema import Hardware, Model, Parallelism, Preflight
 from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
-from recipe_runner.evidence.document import Benchmarked, Document, Process
+from recipe_runner.evidence.document import Benchmarked, Document
 from recipe_runner.evidence.document import Model as Ran
+from recipe_runner.evidence.planned import Process
 from recipe_runner.evidence.portable import at_home, homeless, portable
 from recipe_runner.facts import Machine, gather
 from recipe_runner.figures.commands import asked_by
