@@ -21,7 +21,6 @@ ELSEWHERE: Final[Mapping[type[BaseModel], str]] = {
 }
 ALIKE: Final[Mapping[type[BaseModel], type[BaseModel]]] = {  # what evidence has as the report has it
     evidence.Document: reported.Reported,
-    evidence.Process: planned.Process,
     evidence.Inherited: planned.Origin,
     evidence.Phase: reported.Phase,
     evidence.Check: reported.Check,

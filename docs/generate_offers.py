@@ -25,6 +25,7 @@ from recipe_runner.model.memory import Memory
 from recipe_runner.model.parallel import auto
 from recipe_runner.model.weights import of_folder
 from recipe_runner.plan import Plan, plan
+from recipe_runner.process import shell
 from recipe_runner.secrets import exposed
 
 SIZES: Final = (1, 2, 4, 8)
@@ -45,7 +46,8 @@ class Offer:
     def server(self) -> str:
         """The server's command, with its environment."""
         assert self.plan is not None
-        return portable(self.plan.commands[0].shell())
+        (command,) = self.plan.commands
+        return portable(shell(command.argv, command.env))
 
     @property
     def memory(self) -> Memory:

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from recipe_runner.composition.schema import ModelFacts, Request
 from recipe_runner.model.architecture import Architecture
-from recipe_runner.plan import Command
+from recipe_runner.process import shell
 
 HUB: Final = "https://huggingface.co"
 CHOICES: Final = {"hardware": "Hardware", "tp": "Tensor parallel (TP)", "dp": "Data parallel (DP)"}
@@ -144,7 +144,7 @@ def _benchmarks(found: tuple[Offers, ...]) -> Iterator[str]:
         yield f"**{name}** ({_uses(benchmark.uses)})\n"
         argv = benchmark.argv(replace(plan.target, client=None))
         if argv:
-            yield f"```bash\n{portable(Command(name, argv, {}).shell())}\n```\n"
+            yield f"```bash\n{portable(shell(argv))}\n```\n"
 
 
 def _expected(request: Request) -> Iterator[str]:

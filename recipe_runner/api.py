@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recipe_runner.client import Answer, Client
 from recipe_runner.errors import Fault
-from recipe_runner.figures.best import Figure, best_of, better_of, figure, statement
+from recipe_runner.figures.best import Figure, best_of, better_of, figure, statement, usable
 from recipe_runner.host.environments import program as environment
 from recipe_runner.plugins.asset import Asset
 from recipe_runner.plugins.outcome import Outcome, Verdict, failed, is_number, passed, skipped
@@ -31,7 +31,8 @@ from recipe_runner.plugins.outcome import Outcome, Verdict, failed, is_number, p
 __all__ = ["Benchmark", "Check", "Engine", "Plugin", "Report"]  # what plugins derive from
 __all__ += ["Answer", "Asset", "Bench", "Client", "Fault", "Located", "Target"]  # what they have
 __all__ += ["Outcome", "Verdict", "failed", "passed", "skipped"]  # what they come to
-__all__ += ["Figure", "best_of", "better_of", "environment", "figure", "is_number", "statement"]  # what helps them
+__all__ += ["environment", "is_number"]  # what helps them
+__all__ += ["Figure", "best_of", "better_of", "figure", "statement", "usable"]  # what helps to tell figures apart
 
 
 class Plugin(BaseModel):

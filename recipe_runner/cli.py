@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -150,8 +151,7 @@ def _tell(error: RecipeError, *, as_json: bool) -> None:
     from recipe_runner.serialize import one_line, to_json
 
     if as_json:
-        faults = [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in error.faults]
-        print(to_json({"format": 1, "errors": faults}, indent=2))
+        print(to_json({"format": 1, "errors": list(map(asdict, error.faults))}, indent=2))
         return
     for fault in error.faults:
         print(f"recipe-run: {one_line(str(fault), most=4000)}", file=sys.stderr)

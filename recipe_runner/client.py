@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from recipe_runner.secrets import KEY as KEY
 from recipe_runner.serialize import one_line
 from recipe_runner.serving.wire import AnswerError as AnswerError
 from recipe_runner.serving.wire import Fuse, document, joined, page, refused, slow
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 3.0
 HEALTH_S: Final = 1.0
-KEY: Final = "VLLM_API_KEY"  # vLLM's own variable: a server that inherits it asks for the key
 STREAMED: Final = {"stream": True, "stream_options": {"include_usage": True}}
 
 

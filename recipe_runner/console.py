@@ -231,15 +231,19 @@ def figures(benchmark: Mapping[str, Any], expected: Mapping[str, Any]) -> Table:
     for section in (*SECTIONS, {name: name for name in metrics if name in asked and name not in known}):
         table.add_section()
         for name in (name for name in section if name in metrics):
-            said = {row["expected"]: row for row in rows if row["metric"] == name}
-            cells = [around(noise[name]["half_width_percent"]) if name in noise else ""] if noise else []
-            cells += [_number(said[source]["value"]) if source in said else "" for source in sources]
-            limits = [f"{_number(row['limit'])} {row['verdict']}" for row in said.values() if row["verdict"]]
-            table.add_row(section[name], _number(metrics[name]), *cells, *[", ".join(limits)] * gated)
+            off = [around(noise[name]["half_width_percent"]) if name in noise else ""] if noise else []
+            for per in dict.fromkeys(("total", *(row["per"] for row in rows if row["metric"] == name))):
+                said = {row["expected"]: row for row in rows if (row["metric"], row["per"]) == (name, per)}
+                head, value = section[name], metrics[name]
+                if per == "gpu":  # a line of its own, as it is held against a share of the figure
+                    head, value = f"{head} per GPU", next(iter(said.values()))["measured"]
+                cells = [_number(said[source]["value"]) if source in said else "" for source in sources]
+                limits = [f"{_number(row['limit'])} {row['verdict']}" for row in said.values() if row["verdict"]]
+                table.add_row(head, _number(value), *off, *cells, *[", ".join(limits)] * gated)
     heads = {source: "reported" if len(sources) == 1 else source for source in sources}
     table.caption = "\n".join(f"{head}: {provenance(expected[name], name)}" for name, head in heads.items()) or None
     return table
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}"
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:,.{0 if float(value).is_integer() else 2}f}"

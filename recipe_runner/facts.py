@@ -23,7 +23,7 @@ from recipe_runner.host.versions import Architectures, architectures, cuda, vers
 from recipe_runner.model.serving import GIB
 from recipe_runner.model.weights import Problem, cached, missing_bytes, of_folder, room
 from recipe_runner.process import port_free
-from recipe_runner.secrets import exposed, inherited, may_send_key
+from recipe_runner.secrets import KEY, exposed, inherited, may_send_key
 
 MEMORY_LIMIT: Final = Path("/sys/fs/cgroup/memory.max")  # cgroup v2, as seen from inside a container or a Slurm job
 EXTRA: Final = ("jinja2", "matplotlib", "scipy")
@@ -222,7 +222,7 @@ def _port_holder(host: str, port: int) -> Holder | None:
 
 
 def _attached(url: str, limit_s: float, trust: bool) -> Attached:
-    from recipe_runner.client import KEY, AnswerError, Client  # HTTP is 0.1 s that most plans do without
+    from recipe_runner.client import AnswerError, Client  # HTTP is 0.1 s that most plans do without
 
     if os.environ.get(KEY) and (refused := may_send_key(url, trust)):
         return Attached(refused=refused)

@@ -2,12 +2,15 @@
 
 from typing import Final
 
+from recipe_runner.verdict import MEANINGS
+
 OVERRIDES: Final = """\
 choices:
   recipe=NAME|FILE.yaml      what to run (recipe-run list recipes)
   hardware=NAME              a profile, or auto (the default): what this host has
   engine=NAME                vllm, vllm_cpu, attach (with engine.url=http://HOST:PORT), sim
-  validation=NAME            recipe (the default), smoke, none; the same for benchmark=
+  validation=NAME            recipe (the default), smoke, none
+  benchmark=NAME             recipe (the default), smoke, none, load, load_slo, slo
 
 values, over whatever the recipe says:
   parallelism.tp=1 parallelism.dp=2      how the model is spread
@@ -50,15 +53,10 @@ options:
 
 """
 
-_EXITS: Final = """
-exit codes:
-  0 passed · 1 a check failed · 2 bad input · 3 the server did not get ready, or died
-  4 nothing was judged · 130 interrupted · 70 a bug
-
-Tab completion: eval "$(register-python-argcomplete recipe-run)"
-"""
+_COMPLETION: Final = 'Tab completion: eval "$(register-python-argcomplete recipe-run)"'
 
 
 def front() -> str:
     """The front page."""
-    return f"{_FRONT}{OVERRIDES}{_EXITS}".rstrip()
+    codes = "\n".join(f"  {code:<3}  {told}" for code, told in MEANINGS.items())
+    return f"{_FRONT}{OVERRIDES}\nexit codes:\n{codes}\n\n{_COMPLETION}"

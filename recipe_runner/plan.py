@@ -1,6 +1,5 @@
 """The plan: what would be started, checked and measured, and where each flag came from. Pure: asks nothing."""
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -35,16 +34,6 @@ class Command:
     role: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
-
-    def shell(self) -> str:
-        """The command as a person would paste it: a flag with its values on each line."""
-        lines: list[list[str]] = [[f"{key}={shlex.quote(value)}"] for key, value in self.env.items()]
-        lines.append([])
-        for word in self.argv:
-            if word.startswith("--") and lines[-1]:
-                lines.append([])
-            lines[-1].append(shlex.quote(word))
-        return " \\\n  ".join(" ".join(line) for line in lines)
 
 
 @dataclass(frozen=True)

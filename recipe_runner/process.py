@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -38,6 +39,17 @@ def words(flags: Mapping[str, Any]) -> list[str]:
 
 def _word(value: Any) -> str:
     return to_json(value) if isinstance(value, dict | list | bool) else str(value)
+
+
+def shell(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
+    """A command as a person would paste it: a flag with its values on each line."""
+    lines: list[list[str]] = [[f"{key}={shlex.quote(value)}"] for key, value in (env or {}).items()]
+    lines.append([])
+    for word in argv:
+        if word.startswith("--") and lines[-1]:
+            lines.append([])
+        lines[-1].append(shlex.quote(word))
+    return " \\\n  ".join(" ".join(line) for line in lines)
 
 
 def find(program: str) -> str | None:

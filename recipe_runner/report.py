@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -153,7 +153,7 @@ class Record(Folder):
             "checks": self.checks,
             "benchmarks": self.benchmarks,
             "expected": {name: expected.model_dump() for name, expected in request.expected.items()},
-            "errors": [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in self.faults],
+            "errors": list(map(asdict, self.faults)),
             "diagnosis": self.diagnosis and self.diagnosis.as_dict(),
             "log_excerpt": list(self.log_excerpt),
             "log_tail": list(last_lines(self.server_log)) if self.server_log else [],

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from recipe_runner.errors import Fault
 
 MASK: Final = "***"
-KEY: Final = "VLLM_API_KEY"
+KEY: Final = "VLLM_API_KEY"  # vLLM's own variable: a server that inherits it asks for the key
 TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 INHERITED: Final = ("VLLM_", "NCCL_", "CUDA_", "HF_", "TORCH")
 EVERYWHERE: Final = (None, "", "0.0.0.0", "::", "[::]", "*")

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -175,8 +176,7 @@ class Sweep(Folder):
         document = self.document.model_dump()
         for point in document["points"]:
             point["report"] = self.reports.get(point["number"])
-            faults = self.errors.get(point["number"], ())
-            point["errors"] = [{"where": fault.where, "what": fault.what, "do": fault.do} for fault in faults]
+            point["errors"] = list(map(asdict, self.errors.get(point["number"], ())))
         return document
 
     @property

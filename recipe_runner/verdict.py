@@ -17,7 +17,7 @@ MEANINGS: Final[Mapping[int, str]] = {
     OK: "passed",
     FAILED: "a check failed, a threshold was missed, or a benchmark did not measure what was asked for",
     BAD_INPUT: "bad input: unknown names, wrong types, what does not fit, a missing command, a busy port; "
-    "no run folder is written",
+    "writes no run folder",
     SERVER: "the server did not get ready, or died",
     INCONCLUSIVE: "inconclusive, or nothing was judged",
     INTERRUPTED: "interrupted by Ctrl-C, SIGTERM or SIGHUP",

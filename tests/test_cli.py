@@ -37,6 +37,28 @@ def test_the_front_page_names_every_verb_with_its_own_options() -> None:
     assert all(len(line) <= 120 for line in page.splitlines())
 
 
+@pytest.mark.parametrize("group", ["validation", "benchmark"])
+def test_the_front_page_names_every_preset(group: str) -> None:
+    (listed,) = re.findall(rf"^  {group}=NAME +recipe \(the default\), (.*)$", pages.front(), re.MULTILINE)
+    presets = {file.stem for file in (Path(__file__).parents[1] / "conf" / group).glob("*.yaml")}
+    assert {"recipe", *listed.split(", ")} == presets
+
+
+def test_the_front_page_says_what_each_exit_code_means() -> None:
+    assert pages.front().endswith(
+        "exit codes:\n"
+        "  0    passed\n"
+        "  1    a check failed, a threshold was missed, or a benchmark did not measure what was asked for\n"
+        "  2    bad input: unknown names, wrong types, what does not fit, a missing command, a busy port;"
+        " writes no run folder\n"
+        "  3    the server did not get ready, or died\n"
+        "  4    inconclusive, or nothing was judged\n"
+        "  130  interrupted by Ctrl-C, SIGTERM or SIGHUP\n"
+        "  70   a bug in recipe-run or in a plugin\n\n"
+        'Tab completion: eval "$(register-python-argcomplete recipe-run)"'
+    )
+
+
 @pytest.mark.parametrize("words", [["--version"], ["-V"]])
 def test_version(words: list[str], cli: Callable[..., Answer]) -> None:
     assert cli(*words).page == f"recipe-run {__version__}\n"

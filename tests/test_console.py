@@ -186,8 +186,8 @@ BENCHMARK = {"name": "[guide]", "verdict": "measured", "metrics": METRICS, **ITE
 EXPECTED = {"hardware": "2 × [A100]", "source": "https://example.org"}
 OWN = {"kind": "own", "vllm": "0.32.0", "date": "2026-11-23", "workload": "load"}
 FIGURES = [
-    {"expected": "[guide]", "metric": "completed", "value": 497.0, "limit": None, "verdict": None},
-    {"expected": "[guide]", "metric": "failed", "value": 1, "limit": None, "verdict": None},
+    {"expected": "[guide]", "metric": "completed", "value": 497.0, "limit": None, "verdict": None, "per": "total"},
+    {"expected": "[guide]", "metric": "failed", "value": 1, "limit": None, "verdict": None, "per": "total"},
 ]
 
 
@@ -235,8 +235,22 @@ def test_figures_beside_those_that_were_reported() -> None:
 
 def test_figures_with_their_noise_and_limits() -> None:
     noise = {"median_ttft_ms": {"half_width_percent": 2.25}}
-    own = {"expected": "own", "metric": "median_ttft_ms", "value": 990, "limit": 1039.5, "verdict": "inconclusive"}
-    guide = {"expected": "guide", "metric": "slo_max_concurrency", "value": 8, "limit": None, "verdict": None}
+    own = {
+        "expected": "own",
+        "metric": "median_ttft_ms",
+        "value": 990,
+        "limit": 1039.5,
+        "verdict": "inconclusive",
+        "per": "total",
+    }
+    guide = {
+        "expected": "guide",
+        "metric": "slo_max_concurrency",
+        "value": 8,
+        "limit": None,
+        "verdict": None,
+        "per": "total",
+    }
     shown = BENCHMARK | {"metrics": METRICS | {"slo_max_concurrency": 7}, "noise": noise, "figures": [own, guide]}
     text = closed(benchmarks=[shown], expected={"own": EXPECTED | OWN, "guide": EXPECTED})
     rows = [" ".join(re.split(r"\s*[│┃]\s*", line)).strip() for line in text.splitlines() if line[:1] in "│┃"]
@@ -252,6 +266,21 @@ def test_figures_with_their_noise_and_limits() -> None:
     assert "guide: 2 × [A100]; workload guide; https://example.org\n" in text
     wide = closed(benchmarks=[shown | {"noise": {"median_ttft_ms": {"half_width_percent": 120.0}}, "figures": []}])
     assert "│ −54.5 % to +120.0 % │" in wide
+
+
+@pytest.mark.parametrize(("measured", "shown"), [(617.25, "617.25"), (None, "none")])
+def test_a_figure_of_each_gpu_stands_beside_what_it_is_held_against(measured: float | None, shown: str) -> None:
+    whole = {"expected": "whole", "metric": "duration", "value": 1300, "limit": None, "verdict": None, "per": "total"}
+    each = {"expected": "each", "metric": "duration", "value": 650, "limit": 585, "verdict": "passed", "per": "gpu"}
+    figures = [whole, each | {"measured": measured}]
+    expected = {"whole": EXPECTED, "each": EXPECTED}
+    text = closed(benchmarks=[BENCHMARK | {"metrics": {"duration": 1234.5}, "figures": figures}], expected=expected)
+    rows = [" ".join(re.split(r"\s*[│┃]\s*", line)).strip() for line in text.splitlines() if line[:1] in "│┃"]
+    assert rows == [
+        "metric measured whole each limit",
+        "Benchmark duration (s) 1,234.50 1,300",
+        f"Benchmark duration (s) per GPU {shown}  650 585 passed",
+    ]
 
 
 def test_metrics_that_are_none_of_vllms() -> None:

@@ -1,7 +1,5 @@
 """The plan: commands, environment, address, timeouts, what fits; a pure function of a request and of facts."""
 
-import shlex
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -265,48 +263,6 @@ def test_the_document_has_the_shape_that_is_promised(recipe: Callable[..., Path]
 def test_a_simulated_plan_says_so() -> None:
     made = drawn("engine=sim")
     assert (made.simulated, made.as_dict()["simulated"]) == (True, True)
-
-
-WORDS = (
-    "plain",
-    "two words",
-    "it's",
-    '"',
-    "$HOME",
-    "`id`",
-    "a\nb",
-    "--",
-    "--x=y z",
-    "a --b",
-    "\\",
-    "",
-    "*",
-    "~",
-    "é",
-    "#",
-    "-",
-)
-
-
-def test_the_shell_form_means_the_same_words() -> None:
-    command = Command("server", ("printf", "%s\\0", *WORDS), {"A": "b c", "B": ""})
-    done = subprocess.run(["bash", "-c", command.shell()], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\0")[:-1] == list(WORDS)
-    told = subprocess.run(
-        ["bash", "-c", Command("x", ("env",), {"A": "b\n'c", "B": ""}).shell()],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "A=b\n'c\n" in told.stdout
-    assert "B=\n" in told.stdout
-
-
-def test_the_shell_form_has_a_flag_on_each_line() -> None:
-    assert Command("server", ("vllm", "serve", "m", "--a", "--b", "1", "2"), {"X": "1", "Y": "2"}).shell() == (
-        "X=1 \\\n  Y=2 \\\n  vllm serve m \\\n  --a \\\n  --b 1 2"
-    )
-    assert shlex.split(Command("server", ("vllm", "--a"), {}).shell().replace("\\\n", "")) == ["vllm", "--a"]
 
 
 def test_a_removal_that_removes_nothing_is_said() -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from recipe_runner import process
-from recipe_runner.process import Child, adopt_orphans, find, port_free, words
+from recipe_runner.process import Child, adopt_orphans, find, port_free, shell, words
 from tests.running import free_port, until
 
 
@@ -29,6 +29,45 @@ from tests.running import free_port, until
 )
 def test_flags_as_words(flags: dict[str, Any], expected: list[str]) -> None:
     assert words(flags)[: len(expected)] == expected
+
+
+WORDS = (
+    "plain",
+    "two words",
+    "it's",
+    '"',
+    "$HOME",
+    "`id`",
+    "a\nb",
+    "--",
+    "--x=y z",
+    "a --b",
+    "\\",
+    "",
+    "*",
+    "~",
+    "é",
+    "#",
+    "-",
+)
+
+
+def test_the_shell_form_means_the_same_words() -> None:
+    pasted = shell(("printf", "%s\\0", *WORDS), {"A": "b c", "B": ""})
+    done = subprocess.run(["bash", "-c", pasted], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\0")[:-1] == list(WORDS)
+    pasted = shell(("env",), {"A": "b\n'c", "B": ""})
+    told = subprocess.run(["bash", "-c", pasted], capture_output=True, text=True, check=True)
+    assert "A=b\n'c\n" in told.stdout
+    assert "B=\n" in told.stdout
+
+
+def test_the_shell_form_has_a_flag_on_each_line() -> None:
+    assert shell(("vllm", "serve", "m", "--a", "--b", "1", "2"), {"X": "1", "Y": "2"}) == (
+        "X=1 \\\n  Y=2 \\\n  vllm serve m \\\n  --a \\\n  --b 1 2"
+    )
+    assert shell(("vllm", "--a")) == "vllm \\\n  --a"
+    assert shell(("--a", "--b")) == "--a \\\n  --b"
 
 
 def test_a_command_beside_our_interpreter_comes_before_the_path(

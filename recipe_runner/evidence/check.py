@@ -67,8 +67,14 @@ def check(
     near = file.with_suffix(".log")
     own = log or (near if near.is_file() else None)
     case = Case(file, raw, evidence, recipe, folders, config_dirs, own, trust)
-    parts = [finding for part, look in PARTS.items() for finding in _part(part, look(case))]
+    parts = [finding for part in PARTS for finding in _part(part, _looked_at(part, case))]
     return [Finding("ok", "format"), *digest, *parts]
+
+
+def _looked_at(part: str, case: Case) -> Found:
+    if part in STATISTICAL and importlib.util.find_spec("scipy") is None:
+        return iter([("unchecked", "that takes `pip install recipe-runner[analysis]`")])
+    return PARTS[part](case)
 
 
 def _part(part: str, found: Found) -> list[Finding]:
@@ -110,9 +116,6 @@ def _means(case: Case) -> Found:
 
 
 def _noise(case: Case) -> Found:
-    if importlib.util.find_spec("scipy") is None:
-        yield "unchecked", "that takes `pip install recipe-runner[analysis]`"
-        return
     for benchmark in case.evidence.benchmarks:
         again = _again(case.evidence, benchmark).noise() if benchmark.noise else {}
         for metric in dict.fromkeys((*benchmark.noise, *again)):
@@ -121,9 +124,6 @@ def _noise(case: Case) -> Found:
 
 
 def _gates(case: Case) -> Found:
-    if importlib.util.find_spec("scipy") is None:
-        yield "unchecked", "that takes `pip install recipe-runner[analysis]`"
-        return
     from recipe_runner.figures import gates
 
     for benchmark in case.evidence.benchmarks:
@@ -193,6 +193,7 @@ PARTS: Final[Mapping[str, Callable[[Case], Found]]] = {
     "plan": _plan,
     "log": _log,
 }
+STATISTICAL: Final = ("noise", "gates")
 
 
 def _again(evidence: Document, benchmark: Benchmarked) -> Any:

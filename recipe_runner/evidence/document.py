@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field
 
 from recipe_runner.composition.schema import Expected, Parallelism
-from recipe_runner.evidence.planned import Part
+from recipe_runner.evidence.planned import Part, Process
 from recipe_runner.evidence.reported import Check, FigureRow, Phase
 
 NAME: Final = r"^\w[\w.-]*$"  # of what is part of a file's name
@@ -43,14 +43,6 @@ class Run(Part):
     """The name of its folder, or of the sweep's."""
     point: int | None = None
     """The number of the point."""
-
-
-class Process(Part):
-    """A process as it was launched; secrets are masked."""
-
-    role: str
-    argv: list[str]
-    env: dict[str, str]
 
 
 class Measured(Part):

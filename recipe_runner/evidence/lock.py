@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from recipe_runner.composition.lock import FORMAT
 from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import Loader
 from recipe_runner.evidence.files import sha256
+from recipe_runner.figures.commands import COMMAND, flags
 from recipe_runner.host.environment import describe
 from recipe_runner.paths import personal_config, short
 from recipe_runner.plan import Plan
@@ -147,8 +147,7 @@ def differences(plan: Plan, space: Space) -> Iterator[str]:
         yield from _different(_texts(variables), _texts(plan.facts.environ))
     yield from _changed(then.files, _hashes(plan), space)
     for before, command in zip(then.argv, plan.commands, strict=False):
-        flags = [_flags(argv, any_port=plan.request.address.port == 0) for argv in (before, command.argv)]
-        yield from _different(*flags)
+        yield from _different(_flags(before, plan), _flags(command.argv, plan))
 
 
 def _environment(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]:
@@ -188,19 +187,13 @@ def _different(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]
             yield f"{one_line(key)} was {was}, here is {here}"
 
 
-def _flags(argv: Iterable[str], *, any_port: bool) -> dict[str, str]:
-    """The program with its first words, and each flag with its values."""
-    at = "the command"
-    found: dict[str, list[str]] = {at: []}
-    for word in argv:
-        if re.match("--[a-z]", word):
-            at = word
-            found.setdefault(at, [])
-        else:
-            found[at].append(word)
-    if any_port:
-        found.pop("--port", None)
-    return {flag: " ".join(values) or "on" for flag, values in found.items()}
+def _flags(argv: Iterable[str], plan: Plan) -> dict[str, str]:
+    """The program with its first words, and each flag with its values; not the port, where any would do."""
+    found = flags(argv, plan.target.model)
+    told = {"the command": found.pop(COMMAND), **found}
+    if plan.request.address.port == 0:
+        told.pop("--port", None)
+    return {flag: " ".join(values) or "on" for flag, values in told.items()}
 
 
 def _texts(values: Mapping[str, Any]) -> dict[str, str]:

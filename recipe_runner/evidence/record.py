@@ -15,7 +15,8 @@ from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.evidence import files
-from recipe_runner.evidence.document import NAME, Benchmarked, Document, Measured, Process, Teardown
+from recipe_runner.evidence.document import NAME, Benchmarked, Document, Measured, Teardown
+from recipe_runner.evidence.planned import Process
 from recipe_runner.evidence.portable import homeless, portable
 from recipe_runner.evidence.replay import as_typed, elsewhere
 from recipe_runner.evidence.reported import Check, Phase

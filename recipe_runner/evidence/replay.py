@@ -11,11 +11,12 @@ from recipe_runner.composition.reading import request
 from recipe_runner.composition.schema import Hardware, Model, Parallelism, Preflight
 from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
-from recipe_runner.evidence.document import Benchmarked, Document, Process
+from recipe_runner.evidence.document import Benchmarked, Document
 from recipe_runner.evidence.document import Model as Ran
+from recipe_runner.evidence.planned import Process
 from recipe_runner.evidence.portable import at_home, homeless, portable
 from recipe_runner.facts import Machine, gather
-from recipe_runner.figures.commands import asked_by
+from recipe_runner.figures.commands import COMMAND, asked_by, flags
 from recipe_runner.figures.runs import NO_MATTER, PLACE
 from recipe_runner.host.hardware import DEVICES, named
 from recipe_runner.plan import OURS, Plan, plan
@@ -130,16 +131,8 @@ def _processes(evidence: Document, now: Plan, folder: Path) -> Iterator[str]:
 
 def _flags(argv: Sequence[str], model: str) -> dict[str, str]:
     """The model and what stands behind it, by flag; what stands before it is how this vLLM is called."""
-    words = list(argv)
-    found: dict[str, list[str]] = {"model": []}
-    key = "model"
-    for word in words[words.index(model) :] if model in words else words:
-        if word.startswith("--"):
-            key = word
-            found[key] = []
-        else:
-            found[key].append(word)
-    return {key: " ".join(values) for key, values in found.items()}
+    found = flags(argv[argv.index(model) :] if model in argv else argv)
+    return {flag: " ".join(values) for flag, values in {"model": found.pop(COMMAND), **found}.items()}
 
 
 def _values(ran: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:

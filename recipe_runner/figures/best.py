@@ -25,10 +25,15 @@ def better_of(metric: str) -> Literal["higher", "lower"] | None:
     return "lower" if metric == "duration" or metric.endswith(("_ms", "_s")) else None
 
 
+def usable(benchmark: Mapping[str, Any]) -> bool:
+    """Whether a benchmark came to its end: its figures are of what was asked for, and no gate was missed."""
+    return benchmark["verdict"] in USABLE
+
+
 def comparable(benchmark: Mapping[str, Any]) -> bool:
     """Whether what a report says of a benchmark may be better than that of others: it came to its end, undoubted."""
     doubted = any(one["counted"] and one.get("doubts") for one in benchmark.get("measurements", ()))
-    return benchmark["verdict"] in USABLE and not doubted
+    return usable(benchmark) and not doubted
 
 
 def figure(benchmark: Mapping[str, Any], metric: str) -> Figure | None:

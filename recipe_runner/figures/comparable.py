@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from recipe_runner.figures.commands import COMMAND, flags, served
 from recipe_runner.host.environment import describe, used_packages
 from recipe_runner.host.hardware import DEVICES
 from recipe_runner.plan import Plan
@@ -60,8 +61,9 @@ def _done(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, one in plan["provenance"].items():
         if one["layer"] == "environment" and name != DEVICES:
             yield "environment", f"{name}={one['value']}"
+    model = served(plan["recipe"]["model"], ())
     for process in plan["processes"]:
-        yield from ((process["role"], flag) for flag in _flags(process["argv"], plan["url"].rpartition(":")[2]))
+        yield from ((process["role"], flag) for flag in _flags(process["argv"], model, plan["url"].rpartition(":")[2]))
         yield from ((process["role"], f"{name}={value}") for name, value in process["env"].items() if name != DEVICES)
     for check in plan["checks"]:
         yield "check", to_json(check)
@@ -70,14 +72,11 @@ def _done(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from (("benchmark", f"{benchmark['name']}.{key}={_plain(value)}") for key, value in asked.items())
 
 
-def _flags(argv: Iterable[str], port: str) -> Iterator[str]:
+def _flags(argv: Iterable[str], model: str, port: str) -> Iterator[str]:
     """Each flag of a command with its values; with any port, as it may be a free one."""
-    flag: list[str] = []
-    for word in (*argv, "--"):
-        if word.startswith("--") and flag:
-            yield shlex.join(flag)
-            flag = []
-        flag.append("PORT" if word == port else word.replace(f":{port}", ":PORT"))
+    words = ("PORT" if word == port else word.replace(f":{port}", ":PORT") for word in argv)
+    for flag, values in flags(words, model).items():
+        yield shlex.join(values if flag == COMMAND else [flag, *values])
 
 
 def _plain(value: Any) -> str:

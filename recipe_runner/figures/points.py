@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from recipe_runner.figures.best import USABLE, Figure, best_of, figure, statement
+from recipe_runner.figures.best import Figure, best_of, figure, statement, usable
 from recipe_runner.serialize import one_line, to_json
 
 HEADLINES: Final = {  # and what they are called
@@ -55,7 +55,7 @@ def _figures(sweep: Mapping[str, Any]) -> Iterator[tuple[str, str, str, list[Map
 def _item(point: Mapping[str, Any], benchmark: str) -> Mapping[str, Any]:
     """A benchmark as a point has it, if it has figures of it."""
     items = (point["report"] or {}).get("benchmarks", ())
-    found = (item for item in items if item["name"] == benchmark and item["verdict"] in USABLE)
+    found = (item for item in items if item["name"] == benchmark and usable(item))
     return next(found, NOTHING)
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.evidence.portable import as_kept, homeless
-from recipe_runner.figures.commands import asked_by, flags
+from recipe_runner.figures.commands import asked_by, served, settings
 from recipe_runner.paths import short
 from recipe_runner.serialize import to_json
 
@@ -131,8 +131,8 @@ class Run(_Read):
                 yield key, _text(value)
         for process in self.processes or ():
             role = "" if process.role == "server" else f"{process.role} "
-            yield from ((role + key, value) for key, value in flags(process.argv).items() if key not in PLACE)
-            yield from ((role + key, value) for key, value in process.env.items())
+            by_flag = settings(process.argv, served(self.model, (one.argv or () for one in self.benchmarks)))
+            yield from ((role + key, value) for key, value in (by_flag | process.env).items() if key not in PLACE)
         inherited = ((key, found.value) for key, found in self.provenance.items() if found.layer == "environment")
         recorded = ((key, value) for key, value in self.environment.items() if value != [])  # as before it was recorded
         yield from ((key, _text(value)) for key, value in (*inherited, *recorded))

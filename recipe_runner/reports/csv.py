@@ -1,6 +1,7 @@
 """`csv`: figures.csv, every metric of every measurement on a line of its own."""
 
 import csv
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,8 @@ COLUMNS: Final = ("benchmark", "measurement", "counted", "metric", "value")
 
 class Csv(Report):
     """Writes `figures.csv`, a line for each measurement and metric; `sweep.csv`, a line for each point of a sweep.
+
+    The figures of a benchmark that failed are there, too: its verdict stands before them.
 
     Text that a spreadsheet would take for a formula gets a `'` before it.
     """
@@ -38,10 +41,13 @@ def _figures(report: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
 
 def _points(sweep: Mapping[str, Any]) -> Iterator[Sequence[Any]]:
     found = table(sweep)
-    columns = found.all_columns()
-    yield "point", *found.axes, "verdict", *(f"{benchmark}.{metric}" for benchmark, metric in columns)
+    benchmarks = found.items().items()
+    metrics = {name: dict.fromkeys(metric for item in each for metric in item["metrics"]) for name, each in benchmarks}
+    yield "point", *found.axes, "verdict", *(f"{name}.{key}" for name in metrics for key in ("verdict", *metrics[name]))
     for point in found.points:
-        yield point.number, *point.at, point.verdict, *(point.figure(column) for column in columns)
+        items = [(point.benchmark(name), keys) for name, keys in metrics.items()]
+        cells = [[item["verdict"], *map(item["metrics"].get, keys)] for item, keys in items]
+        yield point.number, *point.at, point.verdict, *itertools.chain(*cells)
 
 
 def _written(path: Path, rows: Iterable[Sequence[Any]]) -> Path:

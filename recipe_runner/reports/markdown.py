@@ -12,7 +12,6 @@ from recipe_runner.reports.sweeps import table as table_of
 from recipe_runner.reports.words import (
     MEANING,
     SIMULATED,
-    commands,
     devices,
     doubts,
     limit,
@@ -20,6 +19,7 @@ from recipe_runner.reports.words import (
     number,
     percent,
     place,
+    shell,
     sources,
     unit,
 )
@@ -110,7 +110,7 @@ def _details(report: Mapping[str, Any]) -> Iterator[str]:
             yield from _curve(benchmark["curve"])
     for process in report["processes"]:
         yield f"\n### Command of the {cell(process['role'])}\n"
-        yield from (f"    {one_line(line, most=10_000)}" for line in commands(process))
+        yield from (f"    {one_line(line, most=10_000)}" for line in shell(process["argv"], process["env"]).split("\n"))
     yield "\n### Phases"
     phases = ([cell(phase["name"]), f"{phase['seconds']:.2f}"] for phase in report["phases"])
     yield from table(("phase", ">seconds"), phases)

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
-from recipe_runner.api import Figure, best_of, better_of, figure, statement
+from recipe_runner.api import Figure, best_of, better_of, figure, statement, usable
 from recipe_runner.reports.document import complete, leading
 from recipe_runner.reports.words import tally
 
 WORST_FIRST: Final = ("interrupted", "error", "failed", "inconclusive", "passed")
+NOTHING: Final[Mapping[str, Any]] = {"verdict": None, "metrics": {}}
 _Any = TypeVar("_Any")
 Column = tuple[str, str]  # a benchmark and a metric of it
 
@@ -29,16 +30,18 @@ class Point:
     def state(self) -> str:
         return self.verdict or ("cannot begin" if self.errors else "not run")
 
+    def benchmark(self, name: str) -> Mapping[str, Any]:
+        """What came of a benchmark; nothing where it was not begun."""
+        return next((item for item in (self.report or {}).get("benchmarks", ()) if item["name"] == name), NOTHING)
+
     def figure(self, column: Column) -> float | None:
-        """A metric of a benchmark; None where it has none."""
-        return next((item["metrics"].get(column[1]) for item in self._items(column)), None)
+        """A metric of a benchmark; None where it has none, or failed."""
+        item = self.benchmark(column[0])
+        return item["metrics"].get(column[1]) if usable(item) else None
 
     def comparable(self, column: Column) -> Figure | None:
         """The same with its noise, but for what may not be compared with that of other points."""
-        return next((found for item in self._items(column) if (found := figure(item, column[1]))), None)
-
-    def _items(self, column: Column) -> list[Mapping[str, Any]]:
-        return [item for item in (self.report or {}).get("benchmarks", ()) if item["name"] == column[0]]
+        return figure(self.benchmark(column[0]), column[1])
 
 
 @dataclass(frozen=True)
@@ -87,10 +90,7 @@ class Sweep:
 
     @functools.cached_property
     def _columns(self) -> list[Column]:
-        return [(name, metric) for name, items in self.items().items() for metric in leading(items)]
-
-    def all_columns(self) -> list[Column]:
-        return [(name, metric) for name, items in self.items().items() for metric in _metrics(items)]
+        return [(name, metric) for name, items in self.items().items() for metric in leading(filter(usable, items))]
 
     def best(self, column: Column) -> float | None:
         """The figure of a column that is better than all others by more than noise; None where none is."""
@@ -141,10 +141,6 @@ def _points(points: Sequence[Mapping[str, Any]], axes: Sequence[str]) -> Iterato
         report = complete(point["report"]) if point["report"] else None
         errors = tuple(f"{error['where']} — {error['what']}; {error['do']}" for error in point.get("errors", ()))
         yield Point(point["number"], point["folder"], at, point["verdict"], errors, report)
-
-
-def _metrics(items: Sequence[Mapping[str, Any]]) -> dict[str, None]:
-    return dict.fromkeys(metric for item in items for metric in item["metrics"])
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:

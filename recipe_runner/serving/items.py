@@ -12,7 +12,7 @@ from typing import Final
 import psutil
 
 from recipe_runner.api import Bench, Benchmark, Check, Outcome
-from recipe_runner.client import KEY, AnswerError, Client
+from recipe_runner.client import AnswerError, Client
 from recipe_runner.console import Screen
 from recipe_runner.errors import Fault, Interrupted, ServerError
 from recipe_runner.figures.counters import Counters
@@ -22,6 +22,7 @@ from recipe_runner.folder import outcome_of
 from recipe_runner.interrupts import Interrupts, limit
 from recipe_runner.process import Child
 from recipe_runner.report import Record
+from recipe_runner.secrets import KEY
 from recipe_runner.serialize import one_line
 from recipe_runner.serving import leftovers
 from recipe_runner.serving.clientload import ClientLoad

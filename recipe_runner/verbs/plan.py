@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from recipe_runner import prepare
 from recipe_runner.composition.layers import TYPED, Origin
 from recipe_runner.model.parallel import Choice
-from recipe_runner.plan import Command, Plan
+from recipe_runner.plan import Plan
+from recipe_runner.process import shell
 from recipe_runner.serialize import one_line, to_json
 from recipe_runner.verbs import run as run_verb
 
@@ -40,7 +41,7 @@ def _text(plan: Plan) -> Iterator[str]:
     yield from (f"# note: {one_line(warning)}" for warning in plan.warnings)
     for command in plan.commands:
         yield f"\n# {command.role}"
-        yield command.shell()
+        yield shell(command.argv, command.env)
     if plan.provenance:
         yield "\n# where it came from"
         rows = [(name, one_line(str(value)), _origin(origin)) for name, (value, origin) in plan.provenance.items()]
@@ -54,8 +55,11 @@ def _text(plan: Plan) -> Iterator[str]:
         times = plan.times(name)
         often = f", {times} times after a warm-up" if times > 1 else ""
         about = f"{name} ({one_line(benchmark.uses)}){often}"
-        yield f"\n# benchmark {about}, from another terminal once the server answers"
-        yield Command("benchmark", benchmark.argv(plan.target), {}).shell()
+        argv = benchmark.argv(plan.target)
+        how = "from another terminal once the server answers" if argv else "measured by recipe-runner itself"
+        yield f"\n# benchmark {about}, {how}"
+        if argv:
+            yield shell(argv)
 
 
 def _origin(origin: Origin) -> str:

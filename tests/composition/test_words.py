@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from recipe_runner.composition import words
 from recipe_runner.plan import Command
+from recipe_runner.process import shell
 from recipe_runner.process import words as as_words
 from tests.conftest import Answer
 
@@ -37,7 +38,7 @@ META = (
 def pasted(command: Command) -> list[str]:
     """What a program is given when the shown text is pasted into a shell: its words, and the variable X."""
     program = shlex.join([sys.executable, "-c", ECHO])
-    shown = command.shell().replace("vllm", program, 1)
+    shown = shell(command.argv, command.env).replace("vllm", program, 1)
     return subprocess.run(["sh", "-c", shown], capture_output=True, text=True, check=True).stdout.split("\0")
 
 

@@ -341,6 +341,13 @@ def test_a_sweep_over_a_lock(no_vllm: None) -> None:
     assert [plan.request.typed for plan in plans] == [{"serve.max_model_len": 4096, "serve.x": x} for x in (1, 2)]
 
 
+def test_the_model_is_none_of_the_engines_flags(no_vllm: None) -> None:
+    where = locked(planned("recipe=internvl3", "hardware=a100x2", "engine=sim", "engine.tpot_ms=4"))
+    assert planned(where, "engine.tpot_ms=40").warnings == ("--tpot-ms was 4.0, here is 40.0",)
+    changed(where, ("- --tpot-ms\n    - '4.0'", "- --tpot-ms=4.0"))
+    assert planned(where).warnings == ()
+
+
 def test_a_free_port_is_no_difference(no_vllm: None) -> None:
     where = locked(planned("recipe=internvl3", "hardware=a100x2", "engine=sim", "serve.port=0"))
     changed(where, ("'0'", "'51234'"))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recipe_runner.errors import RecipeError
-from recipe_runner.figures.commands import flags
+from recipe_runner.figures.commands import flags, settings
 from recipe_runner.figures.runs import Run, Source, alike, load
 from recipe_runner.serialize import write_json
 
@@ -148,13 +148,28 @@ def test_a_workload_is_what_is_asked_and_not_where_or_with_which_prompts() -> No
 
 
 def test_flags_come_with_the_words_that_follow_them() -> None:
-    assert flags(["vllm", "serve", "m", "--a", "1", "--b=2", "--c", "x", "y", "--no-d", "--a", "3"]) == {
-        "command": "vllm serve m",
-        "--a": "1 3",
-        "--b": "2",
-        "--c": "x y",
-        "--no-d": "true",
+    argv = ["vllm", "serve", "m", "--a", "1", "--b=2", "--c", "x", "y", "--no-d", "--a", "3"]
+    assert flags(argv) == {
+        "command": ["vllm", "serve", "m"],
+        "--a": ["1", "3"],
+        "--b": ["2"],
+        "--c": ["x", "y"],
+        "--no-d": [],
     }
+    assert settings(argv) == {"command": "vllm serve m", "--a": "1 3", "--b": "2", "--c": "x y", "--no-d": "true"}
+
+
+def test_the_model_is_no_value_of_the_flag_before_it() -> None:
+    argv = ["sim", "--pace", "4.0", "m", "--port", "1", "--served-model-name", "m"]
+    assert settings(argv, "m") == {"command": "sim m", "--pace": "4.0", "--port": "1", "--served-model-name": "m"}
+    assert settings(argv)["--pace"] == "4.0 m"
+
+
+@pytest.mark.parametrize("model", [{}, {"id": "a/model"}, {"id": "other", "path": "a/model"}])
+def test_a_run_with_the_model_behind_the_engines_own_flags(model: dict[str, str]) -> None:
+    process = {"role": "server", "argv": ["sim", "--pace", "4.0", "a/model", "--port", "0"]}
+    run = Run.model_validate(report(benchmark(), model=model, processes=[process]))
+    assert (run.configuration["--pace"], run.configuration["command"]) == ("4.0", "sim a/model")
 
 
 def test_what_an_earlier_release_wrote_is_one_figure_and_unknown_settings() -> None:

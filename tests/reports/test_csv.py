@@ -67,6 +67,14 @@ def test_a_sweep_has_a_line_for_each_point(tmp_path: Path) -> None:
     assert {row["verdict"] for row in found} == {"passed"}
 
 
+def test_figures_of_a_benchmark_that_failed_stand_behind_its_verdict(tmp_path: Path) -> None:
+    broken = RUN | {"benchmarks": [GUIDE | {"verdict": "failed", "metrics": {"output_throughput": 99.0}}]}
+    sweep = {"axes": {TP: [1]}, "points": [point(0, {TP: 1}, 1, 1, verdict="failed", report=broken)]}
+    file = WRITER.write_sweep(SWEEP | sweep, tmp_path)
+    head = f"point,{TP},verdict,guide.verdict,guide.output_throughput\n"
+    assert file.read_text() == f"{head}0,1,failed,failed,99.0\n"
+
+
 def test_a_point_that_did_not_run_has_no_figures(tmp_path: Path) -> None:
     points = [point(0, {TP: None}, 1, 1), point(1, {TP: "=2"}, 1, 1, verdict=None, report=None)]
     first, second = rows(WRITER.write_sweep(SWEEP | {"axes": {TP: [None, "=2"]}, "points": points}, tmp_path))

@@ -84,7 +84,12 @@ def test_a_benchmark_that_failed_is_never_best() -> None:
     sweep = swept(*points, point(2, {TP: 4}, 1, 1, verdict="failed", report=broken))
     assert (sweep.best(RATE), sweep.best(TTFT)) == (20.0, 10.0)
     assert [sweep.is_best(each, RATE) for each in sweep.points] == [False, True, False]
-    assert sweep.points[2].figure(RATE) == 99.0
+    assert [each.figure(RATE) for each in sweep.points] == [10.0, 20.0, None]
+
+
+def test_of_a_benchmark_that_always_failed_there_is_no_column() -> None:
+    broken = RUN | {"benchmarks": [GUIDE | {"verdict": "failed", "metrics": {RATE[1]: 99.0}}]}
+    assert swept(point(0, {TP: 1}, 1, 1, verdict="failed", report=broken)).columns() == []
 
 
 def test_a_benchmark_in_doubt_is_never_best() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from recipe_runner.reports.words import (
     around,
-    commands,
     devices,
     facts,
     noise_statement,
@@ -99,8 +98,3 @@ def test_how_far_a_mean_may_be_off(percent: float, text: str) -> None:
 
 def test_units() -> None:
     assert [unit(GATE), unit(GATE | {"per": "gpu"})] == ["tok/s", "tok/s per GPU"]
-
-
-def test_a_command_as_a_person_would_paste_it() -> None:
-    process = {"role": "server", "argv": ["vllm", "serve", "a b", "--flag", "x'y"], "env": {"A": "1 2"}}
-    assert commands(process) == ["A='1 2' \\", "  vllm serve 'a b' \\", "  --flag 'x'\"'\"'y'"]

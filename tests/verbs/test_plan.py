@@ -101,6 +101,18 @@ def test_the_page_word_for_word(recipe: Callable[..., Path], cli: Callable[..., 
     )
 
 
+def test_a_benchmark_without_a_command(
+    recipe: Callable[..., Path], write: Callable[..., Path], cli: Callable[..., Answer]
+) -> None:
+    write(
+        "planned_own.py",
+        "from recipe_runner.api import Benchmark\n\nclass Own(Benchmark):\n    def run(self, name, bench): ...\n",
+    )
+    recipe("benchmark: {own: {uses: 'planned_own:Own'}, b: {uses: load}}\n")
+    page = cli("plan", "recipe=mine", ON, "engine=sim").page
+    assert "\n# benchmark own (planned_own:Own), measured by recipe-runner itself\n\n# benchmark b (load), from" in page
+
+
 @pytest.mark.parametrize(
     ("words", "head"),
     [
