@@ -1,10 +1,13 @@
 """Text as we write it: JSON, compact for events and indented for files; what others said, on one line."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+
+from recipe_runner.secrets import beginning
 
 KINDS: Final = {"own": "own run"}  # of expected figures, what does not say it itself
 MOST_PERCENT: Final = 1000  # beyond that it is ten times as much, or a hundred times: no noise to reckon with
@@ -34,6 +37,16 @@ def one_line(text: str, most: int = 500) -> str:
     """Text from elsewhere on one line: control characters escaped, so that none can steer a terminal; cut if long."""
     plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:most])
     return plain if len(text) <= most else f"{plain}…"
+
+
+def safe_line(text: str, most: int = 500) -> str:
+    """What a server, or a plugin, said: on one line, and without secrets, of which no cut leaves a half."""
+    return one_line(beginning(text, most, os.environ), most + 1)
+
+
+def quoted(text: str, most: int = 120) -> str:
+    """How an answer begins, in quotes: control characters escaped, and without secrets."""
+    return repr(beginning(text, most, os.environ))
 
 
 def around(percent: float) -> str:

@@ -33,6 +33,15 @@ def test_json_is_one_line_of_plain_text_that_reads_back(key: str, value: str) ->
     assert not serialize.UNSAFE.search(text)
 
 
+def test_what_others_said_has_no_secrets_and_no_half_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", "topsecretkey123")
+    text = f"{'-' * 95}\x1btopsecretkey123 and so on{'.' * 9999}"
+    assert serialize.safe_line(text, 100) == f"{'-' * 95}\\x1b*** …"
+    assert serialize.quoted(text, 100) == f"'{'-' * 95}\\x1b*** …'"
+    assert serialize.safe_line("a\nb") == "a\\nb"
+    assert serialize.quoted("it's") == '"it\'s"'
+
+
 @given(st.text())
 def test_one_line_steers_nothing(text: str) -> None:
     line = serialize.one_line(text)
