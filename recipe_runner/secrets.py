@@ -102,10 +102,21 @@ def mask(text: str, environ: Mapping[str, str]) -> str:
 
 def beginning(text: str, most: int, environ: Mapping[str, str]) -> str:
     """How a text begins: masked before it is cut, so that no half of a secret is left."""
-    half = max(HALF, *map(len, _values(environ)), 0)
+    half = _half(environ)
     seen = text[: most + 2 * half]  # to mask all of it would take seconds, if it is an answer of many MiB
     shown = mask(seen, environ) if len(seen) == len(text) else mask(seen, environ)[:-half] + "…"
     return shown if len(shown) <= most else f"{shown[:most]}…"
+
+
+def ending(text: str, most: int, environ: Mapping[str, str]) -> str:
+    """How a text ends that was cut already, so that it may begin with half of a secret."""
+    half = _half(environ)
+    return mask(text[-most - half :], environ)[half:]
+
+
+def _half(environ: Mapping[str, str]) -> int:
+    """How many characters at a cut may be half of a secret."""
+    return max(HALF, *map(len, _values(environ)), 0)
 
 
 def _values(environ: Mapping[str, str]) -> set[str]:

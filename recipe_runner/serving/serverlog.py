@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.secrets import SECRET_NAME, beginning
+from recipe_runner.secrets import SECRET_NAME, beginning, ending
 
 HEAD: Final = 256 << 10  # bytes: a server that does not start tells so early; one that dies later, at the end
 TAIL: Final = 512 << 10
@@ -106,7 +106,7 @@ def logged_memory(log: Path) -> dict[str, float]:
 
 
 def _read(log: Path, head: int, tail: int) -> Sequence[str]:
-    """The lines at the two ends of a log; none of which only a part is there, which may be half a secret."""
+    """The lines at the two ends of a log, but those of which only a part is there, that may be half a secret."""
     begin = b""
     try:
         with log.open("rb") as file:
@@ -118,7 +118,9 @@ def _read(log: Path, head: int, tail: int) -> Sequence[str]:
     except OSError:
         return ()
     first, last = (data.decode(errors="replace").splitlines() for data in (begin, end))
-    return [*first[:-1], *last[1:]] if cut else last
+    if not cut:
+        return last
+    return [*first[:-1], *(last[1:] or (ending(line, WIDE, os.environ) for line in last))]
 
 
 def _lines(log: Path) -> list[Line]:

@@ -111,6 +111,8 @@ SECRET = "topsecretkey123456"
     [
         f"{SECRET} {'y' * 4086}",
         f"{SECRET} {'y' * (serverlog.LAST - 9)}",
+        f"{SECRET * 9}{'y' * (serverlog.LAST - 99)}",
+        f"{'y' * (serverlog.LAST)}{SECRET}{'z' * (serverlog.WIDE + 250)}",
         f"a\n{SECRET}{'y' * (serverlog.LAST - 9)}\nb",
         "\x1b[0m" * 480 + f"ValueError: {'x' * 60}{SECRET}",
         f"ValueError: {'x' * 980}{SECRET}",
