@@ -1,7 +1,6 @@
 """The plan: what would be started, checked and measured, and where each flag came from. Pure: asks nothing."""
 
 import hashlib
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,6 +19,7 @@ from recipe_runner.paths import short
 from recipe_runner.preflight import findings
 from recipe_runner.process import words
 from recipe_runner.remarks import misnamed, remarks
+from recipe_runner.serialize import shell_word
 
 PARALLEL_FLAGS: Final = {"tp": "tensor_parallel_size", "dp": "data_parallel_size", "pp": "pipeline_parallel_size"}
 GATED: Final = 5  # measurements, where the recipe does not say how many
@@ -39,12 +39,12 @@ class Command:
 
     def shell(self) -> str:
         """The command as a person would paste it: a flag with its values on each line."""
-        lines: list[list[str]] = [[f"{key}={shlex.quote(value)}"] for key, value in self.env.items()]
+        lines: list[list[str]] = [[f"{key}={shell_word(value)}"] for key, value in self.env.items()]
         lines.append([])
         for word in self.argv:
             if word.startswith("--") and lines[-1]:
                 lines.append([])
-            lines[-1].append(shlex.quote(word))
+            lines[-1].append(shell_word(word))
         return " \\\n  ".join(" ".join(line) for line in lines)
 
 

@@ -1,4 +1,6 @@
 import json
+import os
+import subprocess
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +24,23 @@ def test_a_document_is_written_whole(tmp_path: Path) -> None:
     file = serialize.write_json(tmp_path / "report.json", {"answer": "é"})
     assert file.read_text() == '{\n  "answer": "é"\n}\n'
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("plain", "plain"),
+        ("it's\nmore", """'it'"'"'s\nmore'"""),
+        ("\x1b[2J it's\n\\ \u202e\U000e0001é", "$'\\u001b[2J it\\'s\\u000a\\\\ \\u202e\\U000e0001é'"),
+        ("\udce9\x9b", "$'\\xe9\\u009b'"),
+    ],
+)
+def test_a_word_for_a_shell_steers_nothing_and_means_the_same(word: str, shown: str) -> None:
+    assert serialize.shell_word(word) == shown
+    done = subprocess.run(
+        ["bash", "-c", f"printf %s {shown}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert done.stdout == os.fsencode(word)
 
 
 @given(st.text(), st.text())

@@ -1,12 +1,11 @@
 """What reports say in words: figures as people read them, and what a verdict and the noise mean."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from recipe_runner.reports.document import leading
-from recipe_runner.serialize import MOST_PERCENT, provenance, to_json
+from recipe_runner.serialize import MOST_PERCENT, provenance, shell_word, to_json
 from recipe_runner.serialize import around as around
 
 MEANING: Final = {
@@ -124,9 +123,9 @@ def unit(figure: Mapping[str, Any]) -> str:
 
 def commands(process: Mapping[str, Any]) -> list[str]:
     """The lines of a process's command as a person would paste it: a flag with its values on each."""
-    lines = [[f"{key}={shlex.quote(value)}"] for key, value in process["env"].items()] + [[]]
+    lines = [[f"{key}={shell_word(value)}"] for key, value in process["env"].items()] + [[]]
     for word in process["argv"]:
         if word.startswith("--"):
             lines.append([])
-        lines[-1].append(shlex.quote(word))
+        lines[-1].append(shell_word(word))
     return " \\\n  ".join(" ".join(line) for line in lines).split("\n")
