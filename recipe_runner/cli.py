@@ -64,7 +64,11 @@ def _bug() -> int:
     """Tell of the exception that is being handled, and that it should not be."""
     import traceback
 
-    traceback.print_exc()
+    from recipe_runner.secrets import mask
+    from recipe_runner.serialize import one_line
+
+    for line in mask(traceback.format_exc(), os.environ).splitlines():
+        print(one_line(line, most=4000), file=sys.stderr)
     print("recipe-run: this is a bug; please report it with the lines above", file=sys.stderr)
     return 70
 

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from recipe_runner.secrets import KEY as KEY
-from recipe_runner.serialize import one_line
+from recipe_runner.serialize import safe_line
 from recipe_runner.serving.wire import AnswerError as AnswerError
 from recipe_runner.serving.wire import Fuse, document, joined, page, refused, slow
 
@@ -104,7 +104,7 @@ class Client:
     def version(self) -> str | None:
         """The version that the server says it is, if it says one."""
         try:
-            return one_line(str(self._json("/version")["version"]), 100)
+            return safe_line(str(self._json("/version")["version"]), 100)
         except (AnswerError, TypeError, KeyError):
             return None
 
@@ -170,7 +170,7 @@ class Client:
                 if isinstance(exc, AnswerError):
                     raise
                 how = "broke off" if fuse.began_s is not None else "cannot be reached"
-                raise AnswerError(f"{path} {how}: {one_line(str(exc)) or type(exc).__name__}") from exc
+                raise AnswerError(f"{path} {how}: {safe_line(str(exc)) or type(exc).__name__}") from exc
 
 
 class _Heard:

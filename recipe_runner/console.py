@@ -79,6 +79,12 @@ def _console(stream: IO[str]) -> Console:
     return Console(file=cast(IO[str], _Stream(stream)), highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def _line(*parts: str | tuple[str, str]) -> Text:
+    """Text from anywhere on one line, a part perhaps with its style: what is in it steers no terminal."""
+    styled = (part if isinstance(part, tuple) else (part, "") for part in parts)
+    return Text.assemble(*((one_line(text, WIDEST), style) for text, style in styled))
+
+
 class Screen:
     """Shows one run after the other."""
 
@@ -98,12 +104,12 @@ class Screen:
             self._live = Live(get_renderable=self._view, console=self.console, refresh_per_second=8, transient=True)
             self._live.start()
         if plan.place:
-            self._say(Text(one_line(str(plan.place)), style="bold"))
+            self._say((str(plan.place), "bold"))
         simulated = " (simulated)" if plan.simulated else ""
         place = plan.url if plan.attached else plan.request.hardware_name
-        self._say(Text.assemble((plan.request.recipe, "bold"), f" on {place}{simulated}, into {short(folder)}"))
+        self._say((plan.request.recipe, "bold"), f" on {place}{simulated}, into {short(folder)}")
         for warning in plan.warnings:
-            self._say(Text(f"note: {warning}", style="yellow"))
+            self._say((f"note: {warning}", "yellow"))
 
     def watch(self, log: Path) -> None:
         """Show the end of this file from now on."""
@@ -118,8 +124,8 @@ class Screen:
         self._doing = name
 
     def item(self, name: str, outcome: Outcome) -> None:
-        line = Text.assemble(self._elapsed(), "  ", (f"{outcome.verdict:<11} ", COLOURS[outcome.verdict]), f"{name}  ")
-        self._say(line.append(outcome.detail, style="dim"))
+        verdict = (f"{outcome.verdict:<11} ", COLOURS[outcome.verdict])
+        self._say(f"{self._elapsed()}  ", verdict, f"{name}  ", (outcome.detail, "dim"))
 
     def fetched(self, done: int, total: int) -> None:
         """How much of the weights is here; on what is not a terminal, a line for each tenth."""
@@ -130,15 +136,15 @@ class Screen:
         self._tenth = tenth
 
     def note(self, text: str) -> None:
-        self._say(Text(f"{self._elapsed()}  {text}", style="yellow"))
+        self._say((f"{self._elapsed()}  {text}", "yellow"))
 
     def end(self, record: Record) -> None:
         """Close the live view; say what went wrong, if anything did."""
         self.close()
         for fault in (*record.faults, *record.losses):
-            self._say(Text(str(fault), style="red"))
+            self._say((str(fault), "red"))
         for line in record.log_excerpt:
-            self._say(Text(f"  | {line}", style="dim"))
+            self._say((f"  | {line}", "dim"))
 
     def close(self) -> None:
         if self._live is not None:
@@ -153,8 +159,8 @@ class Screen:
         width = max(20, self.console.width - 4)
         return Group(head, Text("  " + last_line(self._log)[:width] if self._log else "", style="dim"))
 
-    def _say(self, text: RenderableType) -> None:
-        self.console.print(text)
+    def _say(self, *parts: str | tuple[str, str]) -> None:
+        self.console.print(_line(*parts))
 
     def _elapsed(self) -> str:
         return f"{time.monotonic() - self._start:7.1f} s"
@@ -185,14 +191,13 @@ def closing(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
             _whole(console, figures(benchmark, document["expected"]))
     for kind in KINDS:
         for item in document[kind] if not console.file.isatty() else ():
-            verdict = Text(f"{item['verdict']:<12}", style=COLOURS[item["verdict"]])
-            console.print(verdict.append(f" {item['name']}", style="default"), Text(item["detail"], style="dim"))
+            verdict = (f"{item['verdict']:<12}", COLOURS[item["verdict"]])
+            console.print(_line(verdict, f" {item['name']} ", (item["detail"], "dim")))
     console.print(_verdict(document))
 
 
 def _verdict(document: Mapping[str, Any]) -> Text:
     """What a run came to, on one line."""
-    verdict = Text(document["verdict"], style=f"bold {COLOURS[document['verdict']]}")
     simulated = " (simulated)" if document.get("simulated") else ""
     left = document["teardown"]["processes_left"]
     busy = "; the port is still in use" if document["teardown"]["port_free"] is False else ""
@@ -200,7 +205,7 @@ def _verdict(document: Mapping[str, Any]) -> Text:
     nothing = "" if judged or document["verdict"] != "inconclusive" else "; nothing was judged"
     seconds = sum(phase["seconds"] for phase in document["phases"])
     told = f"{simulated} in {seconds:.1f} s{nothing}; {left} processes left{busy}; {short(document['folder'])}"
-    return verdict.append(told)
+    return _line((document["verdict"], f"bold {COLOURS[document['verdict']]}"), told)
 
 
 def _whole(console: Console, table: Table) -> None:

@@ -203,7 +203,8 @@ def _model(
         return (None, found, None) if isinstance(found, Problem) else (found, None, None)
     if request.engine.simulated or (model.facts and not launching):
         return model.facts, None, None
-    here = cached(model.id, model.revision) is not None
+    # a folder of its own is for vLLM to fill: what is in it, or would be, only vLLM knows
+    here = bool(request.serve.get("download_dir")) or cached(model.id, model.revision) is not None
     if model.facts and here:
         return model.facts, None, None
     from recipe_runner.model.hub import ask

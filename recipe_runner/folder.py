@@ -1,6 +1,7 @@
 """The folder of a run, or of a sweep: events as they come, reports at the end; what is done in it outlives its disk."""
 
 import contextlib
+import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,7 +11,8 @@ from typing import Any
 from recipe_runner.api import Outcome, Report
 from recipe_runner.errors import Fault
 from recipe_runner.paths import PACKAGE
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.secrets import mask
+from recipe_runner.serialize import one_line, safe_line, to_json
 
 
 class Folder:
@@ -52,7 +54,7 @@ class Folder:
             except Exception as exc:
                 outcome, trace = outcome_of(exc)
                 self.event("traceback", name=name, text=trace)
-                what = f"the {name} report cannot be written: {one_line(outcome.detail)}"
+                what = f"the {name} report cannot be written: {safe_line(outcome.detail)}"
                 self.unwritten[name] = Fault("report.formats", what, "mend what writes it; see events.jsonl")
 
     @property
@@ -70,4 +72,5 @@ def outcome_of(exc: Exception) -> tuple[Outcome, str]:
         for file, line in frames
         if file.is_file() and PACKAGE not in file.parents and file.parent != python
     ]
-    return Outcome("error", f"{type(exc).__name__}: {exc}{''.join(theirs[-1:])}"), traceback.format_exc()
+    trace = mask(traceback.format_exc(), os.environ)
+    return Outcome("error", f"{type(exc).__name__}: {exc}{''.join(theirs[-1:])}"), trace

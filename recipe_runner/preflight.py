@@ -19,6 +19,7 @@ from recipe_runner.host.versions import outdated
 from recipe_runner.model.serving import Serving
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.weights import Problem
+from recipe_runner.serialize import safe_line
 
 OLDEST: Final = ">=0.20"  # whose flags and log lines we know
 Kind = Literal["launch", "host", "fit", "memory", "flags", "model"]
@@ -226,6 +227,6 @@ def _attached(request: Request, facts: Facts) -> Iterator[Fault]:
         what = f"no server answers at {url}: {facts.attached.error}"
         yield Fault("engine.url", what, "start it, or correct the address")
     elif request.served_name not in served:
-        what = f"the server at {url} serves {', '.join(served) or 'nothing'}, not {request.served_name}"
-        do = f"attach to another server, or say serve.served_model_name={served[0]}" if served else "check the server"
-        yield Fault("engine.url", what, do)
+        what = f"the server at {url} serves {safe_line(', '.join(served)) or 'nothing'}, not {request.served_name}"
+        other = f"attach to another server, or say serve.served_model_name={safe_line(served[0])}" if served else ""
+        yield Fault("engine.url", what, other or "check the server")

@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import errno
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +16,7 @@ from typing import Any, Final, Self
 
 import psutil
 
-from recipe_runner.serialize import to_json
+from recipe_runner.serialize import shell_word, to_json
 
 KILL_S: Final = 10.0  # how long the kernel gets to take away what was killed
 PR_SET_CHILD_SUBREAPER: Final = 36  # linux/prctl.h
@@ -43,12 +42,12 @@ def _word(value: Any) -> str:
 
 def shell(argv: Sequence[str], env: Mapping[str, str] | None = None) -> str:
     """A command as a person would paste it: a flag with its values on each line."""
-    lines: list[list[str]] = [[f"{key}={shlex.quote(value)}"] for key, value in (env or {}).items()]
+    lines: list[list[str]] = [[f"{key}={shell_word(value)}"] for key, value in (env or {}).items()]
     lines.append([])
     for word in argv:
         if word.startswith("--") and lines[-1]:
             lines.append([])
-        lines[-1].append(shlex.quote(word))
+        lines[-1].append(shell_word(word))
     return " \\\n  ".join(" ".join(line) for line in lines)
 
 

@@ -19,7 +19,7 @@ from recipe_runner.model.weights import Problem
 from recipe_runner.plan import Plan
 from recipe_runner.process import adopt_orphans
 from recipe_runner.report import SERVER_LOG, Record, run_folder
-from recipe_runner.serialize import one_line
+from recipe_runner.serialize import safe_line
 from recipe_runner.serving.items import Items, outgrown
 from recipe_runner.serving.server import POLL_S, Server
 from recipe_runner.sweep import Sweep
@@ -139,7 +139,7 @@ class _Group:
         except RecipeError:  # of a point that could not begin
             raise
         except Exception as exc:
-            what = f"recipe-run failed: {type(exc).__name__}: {one_line(str(exc))}"
+            what = f"recipe-run failed: {type(exc).__name__}: {safe_line(str(exc))}"
             current.faults = (Fault("recipe-run", what, "report this bug with the traceback"),)
             raise
         finally:

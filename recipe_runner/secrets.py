@@ -14,29 +14,32 @@ KEY: Final = "VLLM_API_KEY"  # vLLM's own variable: a server that inherits it as
 TOKENS: Final = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 INHERITED: Final = ("VLLM_", "NCCL_", "CUDA_", "HF_", "TORCH")
 EVERYWHERE: Final = (None, "", "0.0.0.0", "::", "[::]", "*")
+HELD: Final = "a secret does not belong here: plans and reports would show it"
 SHORT: Final = 8  # a secret shorter than this is masked as a word of its own only
+HALF: Final = 256  # characters at a cut that may be half of what only looks like a secret
 
 SECRET_NAME: Final = re.compile(r"(?:^|_)(?:KEY|TOKEN)$|ACCESS_KEY|SECRET|PASSWORD|PASSWD", re.I)
-# among a model's settings are many that end in _token and _key and are none, so there only these names count
-SECRET_FLAG: Final = re.compile(
-    r"(?:api|access|secret|private)_?key$|(?:hf|access|auth|api|bearer|refresh)_token$|secret|password|passwd", re.I
+NAMED: Final = (
+    r"(?:(?:api|access|secret|private)[-_]?key|(?:hf|access|auth|api|bearer|refresh|session)[-_]token"
+    r"|secret|password|passwd)"
 )
+# among a model's settings are many that end in _token and _key and are none, so there only these names count
+SECRET_FLAG: Final = re.compile(rf"{NAMED}$|secret|password|passwd", re.I)
 PUBLIC: Final = re.compile(r"(?i)|[01]|true|false|yes|no|on|off|none|null")
 LOOKS: Final = re.compile(r"\bhf_[A-Za-z0-9]{16,}\b|\bsk-[A-Za-z0-9_-]{16,}")
-NAMED: Final = r"(?:api[-_]?key|(?:hf|access|auth)[-_]token|secret|password)"
 NOT_YET: Final = r"(?!(?:None|null|True|False)\b|\*\*\*)"
+SENT: Final = r"authorization\b['\"]?\s*[:=,]\s*+(?:b(?=['\"]))?+['\"]?+"
+SCHEME: Final = r"(?:bearer|basic|token|digest|negotiate)\s+"
+WORD: Final = r"[^\s'\",;)}\]]+"
 SHOWN: Final = (
     (LOOKS, MASK),
-    (
-        re.compile(
-            r"(?i)(authorization\b['\"]?\s*[:=,]\s*(?:b(?=['\"]))?['\"]?(?:(?:bearer|basic)\s+)?)[^\s'\",;)}\]]+"
-        ),
-        rf"\1{MASK}",
-    ),
+    (re.compile(rf"(?i)({SENT}{SCHEME}){WORD}"), rf"\1{MASK}"),
+    # the first of two words may be a scheme that we do not know
+    (re.compile(rf"(?i)({SENT})(?!{SCHEME}|\*\*\*){WORD}(?:[ \t]+{WORD})?"), rf"\1{MASK}"),
     (re.compile(r"(\b[Bb]earer\s+)[A-Za-z0-9._~+/=-]{8,}"), rf"\1{MASK}"),
-    (re.compile(rf"(?i)({NAMED}['\"]?\s*[:=]\s*)\[[^\]]*\]"), rf"\1[{MASK}]"),
+    (re.compile(rf"(?i)({NAMED}['\"]?\s*[:=]\s*)\[[^\]]*\]?"), rf"\1[{MASK}]"),
     (
-        re.compile(rf"(?i)({NAMED}['\"]?+(?:\s*+[:=]\s*+|\s++(?=['\"]))\[?+['\"]?+){NOT_YET}[^\s'\",;)}}\]]+"),
+        re.compile(rf"(?i)({NAMED}['\"]?+(?:\s*+[:=]\s*+|\s++(?=['\"]))\[?+['\"]?+){NOT_YET}{WORD}"),
         rf"\1{MASK}",
     ),
     (re.compile(rf"(--(?:api-key|hf-token)[\s=]+){NOT_YET}(?!-)\S+(?:\s+(?!-)\S+)*"), rf"\1{MASK}"),
@@ -44,30 +47,34 @@ SHOWN: Final = (
 )
 
 
-def refused(serve: Mapping[str, Any], env: Mapping[str, str], benchmarks: Mapping[str, Any]) -> Iterator[Fault]:
-    """What a recipe, or a command line, must not hold: it would stand in plans, reports and the list of processes."""
-    yield from _in_benchmarks(benchmarks)
+def refused(
+    serve: Mapping[str, Any], env: Mapping[str, str], sections: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Fault]:
+    """What a recipe, or a command line, must not hold: it would stand in plans, reports and the list of processes.
+
+    `sections` are those of checks and of benchmarks, by name.
+    """
+    blocks = {f"{section}.{name}": block for section, named in sections.items() for name, block in named.items()}
+    for where in (where for at, block in blocks.items() for where in _in_block(at, block)):
+        yield Fault(where, HELD, f"take it away; the client sends {KEY} of the environment")
     for key, value in serve.items():
         for where in _secret_flags(key, value):
             variable = {"api_key": KEY, "hf_token": TOKENS[0]}.get(where)
             do = f"set {variable} in the environment" if variable else "take it away, and pass it in the environment"
-            yield Fault(f"serve.{where}", "a secret does not belong here: plans and reports would show it", do)
+            yield Fault(f"serve.{where}", HELD, do)
     for name, value in env.items():
         if (SECRET_NAME.search(name) and not PUBLIC.fullmatch(value)) or LOOKS.search(value):
-            do = f"set {name} in your environment; the server inherits it"
-            yield Fault(f"env.{name}", "a secret does not belong here: plans and reports would show it", do)
+            yield Fault(f"env.{name}", HELD, f"set {name} in your environment; the server inherits it")
 
 
-def _in_benchmarks(benchmarks: Mapping[str, Any]) -> Iterator[Fault]:
-    """Secrets among the further flags of a benchmark's command."""
-    for name, block in benchmarks.items():
-        extra = block.get("extra_args") if isinstance(block, Mapping) else None
-        for flag, value in extra.items() if isinstance(extra, Mapping) else ():
-            texts = [str(text) for text in (value if isinstance(value, list) else [value])]
-            if any(True for _ in _secret_flags(str(flag), value)) or any(mask(text, {}) != text for text in texts):
-                do = f"take it away; the client sends {KEY} of the environment"
-                at = f"benchmark.{name}.extra_args.{flag}"
-                yield Fault(at, "a secret does not belong here: plans and reports would show it", do)
+def _in_block(at: str, block: Any) -> Iterator[str]:
+    """The dotted places in a check or a benchmark that hold a secret; headers are among a command's further flags."""
+    found = dict.fromkeys(_secret_flags(at, block) if isinstance(block, Mapping) else ())
+    extra = block.get("extra_args") if isinstance(block, Mapping) else None
+    for flag, value in extra.items() if isinstance(extra, Mapping) else ():
+        if any(mask(str(text), {}) != str(text) for text in (value if isinstance(value, list) else [value])):
+            found[f"{at}.extra_args.{flag}"] = None
+    yield from found
 
 
 def _secret_flags(at: str, value: Any) -> Iterator[str]:
@@ -75,11 +82,12 @@ def _secret_flags(at: str, value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _secret_flags(f"{at}.{key}", inner)
-        return
-    texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
-    named = SECRET_FLAG.search(at.rpartition(".")[2].replace("-", "_"))
-    if any(LOOKS.search(text) or (named and not PUBLIC.fullmatch(text)) for text in texts):
-        yield at
+    elif isinstance(value, list):
+        yield from dict.fromkeys(place for each in value for place in _secret_flags(at, each))
+    elif isinstance(value, str):
+        named = SECRET_FLAG.search(at.rpartition(".")[2].replace("-", "_"))
+        if LOOKS.search(value) or (named and not PUBLIC.fullmatch(value)):
+            yield at
 
 
 def mask(text: str, environ: Mapping[str, str]) -> str:
@@ -90,6 +98,25 @@ def mask(text: str, environ: Mapping[str, str]) -> str:
     for shown, instead in SHOWN:
         text = shown.sub(instead, text)
     return text
+
+
+def beginning(text: str, most: int, environ: Mapping[str, str]) -> str:
+    """How a text begins: masked before it is cut, so that no half of a secret is left."""
+    half = _half(environ)
+    seen = text[: most + 2 * half]  # to mask all of it would take seconds, if it is an answer of many MiB
+    shown = mask(seen, environ) if len(seen) == len(text) else mask(seen, environ)[:-half] + "…"
+    return shown if len(shown) <= most else f"{shown[:most]}…"
+
+
+def ending(text: str, most: int, environ: Mapping[str, str]) -> str:
+    """How a text ends that was cut already, so that it may begin with half of a secret."""
+    half = _half(environ)
+    return mask(text[-most - half :], environ)[half:]
+
+
+def _half(environ: Mapping[str, str]) -> int:
+    """How many characters at a cut may be half of a secret."""
+    return max(HALF, *map(len, _values(environ)), 0)
 
 
 def _values(environ: Mapping[str, str]) -> set[str]:

@@ -1,13 +1,18 @@
 """Text as we write it: JSON, compact for events and indented for files; what others said, on one line."""
 
 import json
+import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from recipe_runner.secrets import beginning
+
 KINDS: Final = {"own": "own run"}  # of expected figures, what does not say it itself
 MOST_PERCENT: Final = 1000  # beyond that it is ten times as much, or a hundred times: no noise to reckon with
+PATH: Final = 4096  # characters of a file's name, which is not cut where it is shown
 # what steers a terminal, ends a line for some readers, turns text round, or is half a character
 UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
@@ -34,6 +39,32 @@ def one_line(text: str, most: int = 500) -> str:
     """Text from elsewhere on one line: control characters escaped, so that none can steer a terminal; cut if long."""
     plain = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text[:most])
     return plain if len(text) <= most else f"{plain}…"
+
+
+def safe_line(text: str, most: int = 500) -> str:
+    """What a server, or a plugin, said: on one line, and without secrets, of which no cut leaves a half."""
+    return one_line(beginning(text, most, os.environ), most + 1)
+
+
+def quoted(text: str, most: int = 120) -> str:
+    """How an answer begins, in quotes: control characters escaped, and without secrets."""
+    return repr(beginning(text, most, os.environ))
+
+
+def shell_word(text: str) -> str:
+    """A word as a person would paste it into a shell; what could steer the terminal on the way is escaped for bash."""
+    if all(char.isprintable() or char in "\n\t" for char in text):
+        return shlex.quote(text)
+    return "$'" + "".join(char if char.isprintable() and char not in "\\'" else _escaped(char) for char in text) + "'"
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if char in "\\'":
+        return f"\\{char}"
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no character, as Python holds it
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def around(percent: float) -> str:

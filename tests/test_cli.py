@@ -159,6 +159,18 @@ def test_a_bug_keeps_its_traceback(cli: Callable[..., Answer], monkeypatch: pyte
     ]
 
 
+def test_a_bug_tells_no_secret_and_steers_no_terminal(
+    cli: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(args: object) -> int:
+        raise ValueError("topsecretkey123 \x1b]0;x\x07")
+
+    monkeypatch.setenv("VLLM_API_KEY", "topsecretkey123")
+    monkeypatch.setattr(list_verb, "run", run)
+    answer = cli("list")
+    assert (answer.code, answer.stderr.splitlines()[-2]) == (70, "ValueError: *** \\x1b]0;x\\x07")
+
+
 @pytest.mark.parametrize(("words", "code"), [(["list"], 0), (["plan", "--json"], 2)])
 def test_a_reader_that_has_gone_is_no_error(words: list[str], code: int) -> None:
     read, write = os.pipe()

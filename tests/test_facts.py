@@ -120,6 +120,16 @@ def test_plans_ask_only_for_vllm_and_for_weights_that_are_named(nvml: Nvml, no_v
     )
 
 
+def test_what_vllm_downloads_into_a_folder_of_its_own_is_not_fetched_before(
+    nvml: Nvml, recipe: Callable[..., Path]
+) -> None:
+    nvml.has(gpu())
+    recipe("model: {id: a/model, facts: {source: a test, bytes: 9}}\n")
+    assert launching("hardware=a100x1").model_problem is not None
+    found = launching("hardware=a100x1", "serve.download_dir=weights")
+    assert (found.model_problem, found.to_fetch) == (None, None)
+
+
 def test_free_devices_are_taken(nvml: Nvml, monkeypatch: pytest.MonkeyPatch) -> None:
     nvml.has(gpu(used_gib=9), gpu(), gpu())
     assert launching("hardware=a100x1").devices == ("1", "2")

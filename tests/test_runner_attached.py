@@ -1,6 +1,7 @@
 """Whole runs against a server that somebody else started."""
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,6 +76,46 @@ def test_attached_to_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest
     what = "the server does not answer /health any more"
     assert folder.report["errors"] == [{"where": "server", "what": what, "do": f"look at the server at {url}"}]
     assert folder.verdicts == {"capital": "error", "another": "skipped", "load": "skipped"}
+
+
+@pytest.mark.parametrize("before", [0, 60, 270])
+def test_a_server_that_tells_the_key_is_quoted_without_it(
+    before: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where what it says is cut in the middle of the key."""
+    monkeypatch.setenv("VLLM_API_KEY", "topsecretkey123")
+    understood = sim_server.Handler.do_POST
+
+    def refuse(handler: sim_server.Handler) -> None:
+        if ready.pop():
+            understood(handler)
+            return
+        told = {"error": {"message": f"{'-' * before} wrong: {handler.headers['Authorization']}, so no"}}
+        handler.rfile.read(int(handler.headers["Content-Length"]))
+        handler._send(401, json.dumps(told if before else told["error"]["message"]).encode(), "application/json")
+
+    ready = [*[False] * 9, True]
+    monkeypatch.setattr(sim_server.Handler, "do_POST", refuse)
+    with serving() as running:
+        words = attach(f"http://127.0.0.1:{running.server_port}")
+        code, folder = run_here(tmp_path, *words, "benchmark=load", "benchmark.load.num_prompts=2")
+    assert code == 1
+    assert "completions answered 401: " in folder.details["capital"]
+    assert "ValueError: status 401: " in (folder.run / "load.json").read_text()
+    told = [*capsys.readouterr(), *(path.read_text() for path in folder.run.rglob("*") if path.is_file())]
+    assert not [text for text in told if "tops" in text]
+
+
+def test_a_server_whose_models_are_called_by_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", "topsecretkey123")
+    with serving("topsecretkey123") as running:
+        url = f"http://127.0.0.1:{running.server_port}"
+        code, _ = run_here(tmp_path, *attach(url))
+    assert code == 2
+    told = f"recipe-run: engine.url — the server at {url} serves ***, not test/small; "
+    assert capsys.readouterr().err == f"{told}attach to another server, or say serve.served_model_name=***\n"
 
 
 def test_nobody_to_attach_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

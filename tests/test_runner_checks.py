@@ -79,6 +79,14 @@ def test_a_check_that_raises_is_an_error_and_the_others_still_run(
     folder.assert_nothing_left()
 
 
+def test_a_check_that_raises_tells_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_SECRET", "lines")
+    _, folder = run_here(tmp_path, *own(tmp_path, capital={"uses": "own_checks:Raises"}))
+    assert folder.details["capital"] == "ValueError: two\\n*** \\ud83d (own_checks.py:11)"
+    (trace,) = [event for event in folder.events if event["event"] == "traceback"]
+    assert trace["text"].endswith("\nValueError: two\n*** \ud83d\n")
+
+
 @pytest.mark.parametrize(
     ("block", "verdict", "detail", "code"),
     [

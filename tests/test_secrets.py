@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipe_runner.errors import Fault
-from recipe_runner.secrets import exposed, inherited, mask, may_send_key, refused
+from recipe_runner.secrets import beginning, exposed, inherited, mask, may_send_key, refused
 
 WHAT = "a secret does not belong here: plans and reports would show it"
 AWAY = "take it away, and pass it in the environment"
@@ -68,10 +68,15 @@ def test_what_only_sounds_like_a_secret_is_fine() -> None:
         ("authorization: Basic dXNlcg==", "authorization: Basic ***"),
         ("{'authorization': 'Bearer x1y', 'a': 1}", "{'authorization': 'Bearer ***', 'a': 1}"),
         ("(b'authorization', b'Bearer x1y')", "(b'authorization', b'Bearer ***')"),
+        ("Authorization: Token x1y, no", "Authorization: Token ***, no"),
+        ("Authorization: Unheard x1y, no", "Authorization: ***, no"),
         ("a bearer 12345678 came", "a bearer *** came"),
         ("Bearer token is missing", "Bearer token is missing"),
         ("args: {'api_key': ['k1', 'k2'], 'port': 8000}", "args: {'api_key': [***], 'port': 8000}"),
-        ("api_key=['k1'", "api_key=['***'"),
+        ("api_key=['k1', 'k2", "api_key=[***]"),
+        ("AWS_SECRET_ACCESS_KEY=a/b+c.", "AWS_SECRET_ACCESS_KEY=***"),
+        ("refresh_token=a, session_token: b", "refresh_token=***, session_token: ***"),
+        ('{"private_key": "a", "PASSWD": "b"}', '{"private_key": "***", "PASSWD": "***"}'),
         ("--api-key foo --port 1", "--api-key *** --port 1"),
         ("--api-key foo bar --port 1", "--api-key *** --port 1"),
         ("the password 'foo' is wrong", "the password '***' is wrong"),
@@ -99,6 +104,21 @@ def test_no_secret_survives_whatever_stands_around_it(before: str, after: str) -
     masked = mask(f"{before}{HF}{after}", {"HF_TOKEN": HF})
     assert HF not in masked
     assert mask(masked, {"HF_TOKEN": HF}).count(HF) == 0
+
+
+@pytest.mark.parametrize("secret", [HF, "hunter2hunter2", "x" * 3000, "sk-abcdefghijklmnopqrstuv"])
+@pytest.mark.parametrize("long", [0, 10_000])
+def test_a_text_is_masked_before_it_is_cut(secret: str, long: int) -> None:
+    environ = {"A_TOKEN": secret, "HF_TOKEN": "", "B_KEY": "another-secret"}
+    for before in (*range(90, 110), *range(90 + 2 * 256, 110 + 2 * 256, 5)):
+        told = beginning(f"{'-' * before}{secret} {'another-secret ' * 50}{'+' * long}", 100, environ)
+        assert set(told) <= {*"-*+ …"}, told
+        assert len(told) <= 101
+
+
+@pytest.mark.parametrize(("text", "told"), [("", ""), ("abcde", "abcde"), ("abcdef", "abcde…"), ("x" * 9999, "xxxxx…")])
+def test_a_text_that_is_cut_says_so(text: str, told: str) -> None:
+    assert beginning(text, 5, {}) == told
 
 
 def test_what_a_server_inherits_is_shown_without_secrets() -> None:
@@ -166,14 +186,28 @@ def test_a_key_goes_nowhere_else_unless_trusted(url: str, shown: str) -> None:
         assert may_send_key(url, True) is None
 
 
-@pytest.mark.parametrize(
-    "extra", [{"header": "Authorization=Bearer abcdef123456"}, {"header": ["A=b", "Authorization: x"]}]
-)
-def test_a_benchmark_with_a_secret_is_refused(extra: dict[str, Any]) -> None:
+IN_BLOCKS = {
+    "extra_args.header": ({"header": "Authorization=Bearer abcdef123456"}, {"header": ["A=b", "Authorization: x"]}),
+    "extra_body.api_key": ({"api_key": "x"}, {"api_key": ["x"]}),
+    "extra_body.user": ({"user": HF}, {"user": [{"id": HF}]}),
+    "extra_body.user.password": ({"user": {"password": "x"}}, {"user": [1, {"password": "x"}]}),
+}
+
+
+@pytest.mark.parametrize(("at", "held"), [(at, held) for at, both in IN_BLOCKS.items() for held in both])
+@pytest.mark.parametrize("section", ["validation", "benchmark"])
+def test_a_check_or_a_benchmark_with_a_secret_is_refused(at: str, held: dict[str, Any], section: str) -> None:
     do = "take it away; the client sends VLLM_API_KEY of the environment"
-    assert list(refused({}, {}, {"b": {"extra_args": extra}})) == [Fault("benchmark.b.extra_args.header", WHAT, do)]
+    blocks = {"b": {at.partition(".")[0]: held, "prompt": "?"}}
+    found = list(refused({}, {}, {section: blocks}))
+    assert [(fault.what, fault.do) for fault in found] == [(WHAT, do)]
+    assert found[0].where.startswith(f"{section}.b.{at}")
 
 
-def test_benchmarks_without_secrets() -> None:
+def test_checks_and_benchmarks_without_secrets() -> None:
     blocks = {"a": {"extra_args": {"tokenizer": "x", "header": ["A=b"]}}, "b": 3, "c": {"extra_args": 3}, "d": {}}
-    assert list(refused({}, {}, blocks)) == []
+    blocks["password"] = {
+        "prompt": "What is a password? api_key=x",
+        "extra_body": {"ignore_eos": True, "bad_words": [1]},
+    }
+    assert list(refused({}, {}, {"benchmark": blocks, "validation": blocks})) == []

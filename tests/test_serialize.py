@@ -1,4 +1,6 @@
 import json
+import os
+import subprocess
 from pathlib import Path
 from types import MappingProxyType
 
@@ -24,6 +26,23 @@ def test_a_document_is_written_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
 
 
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("plain", "plain"),
+        ("it's\nmore", """'it'"'"'s\nmore'"""),
+        ("\x1b[2J it's\n\\ \u202e\U000e0001é", "$'\\u001b[2J it\\'s\\u000a\\\\ \\u202e\\U000e0001é'"),
+        ("\udce9\x9b", "$'\\xe9\\u009b'"),
+    ],
+)
+def test_a_word_for_a_shell_steers_nothing_and_means_the_same(word: str, shown: str) -> None:
+    assert serialize.shell_word(word) == shown
+    done = subprocess.run(
+        ["bash", "-c", f"printf %s {shown}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
+    )
+    assert done.stdout == os.fsencode(word)
+
+
 @given(st.text(), st.text())
 def test_json_is_one_line_of_plain_text_that_reads_back(key: str, value: str) -> None:
     text = serialize.to_json({key: [value]})
@@ -31,6 +50,15 @@ def test_json_is_one_line_of_plain_text_that_reads_back(key: str, value: str) ->
     assert text.encode("utf-8")
     assert text.splitlines() == [text]
     assert not serialize.UNSAFE.search(text)
+
+
+def test_what_others_said_has_no_secrets_and_no_half_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLLM_API_KEY", "topsecretkey123")
+    text = f"{'-' * 95}\x1btopsecretkey123 and so on{'.' * 9999}"
+    assert serialize.safe_line(text, 100) == f"{'-' * 95}\\x1b*** …"
+    assert serialize.quoted(text, 100) == f"'{'-' * 95}\\x1b*** …'"
+    assert serialize.safe_line("a\nb") == "a\\nb"
+    assert serialize.quoted("it's") == '"it\'s"'
 
 
 @given(st.text())

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import time
@@ -21,7 +22,7 @@ import pytest
 from recipe_runner import console, report
 from recipe_runner import folder as folder_module
 from recipe_runner.serving.serverlog import last_line, logged_memory, telling_lines
-from tests.running import SMALL, run_here
+from tests.running import DATA, SMALL, run_here
 
 PACKAGE = Path(__file__).parents[1] / "recipe_runner"
 STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -87,6 +88,27 @@ def test_what_a_model_says_is_only_text(tmp_path: Path, text: str, capsys: pytes
         assert STEERING.search(told) is None
         assert len(told) < 50_000
     assert folder.events[-1]["verdict"] == "failed"
+
+
+def test_what_files_are_called_is_only_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "\x1b\x07\x9b31m\nforged \u202e"
+    folder = tmp_path / "recipes" / name
+    shutil.copytree(DATA / "small", folder / "small")
+    shutil.copy(DATA / "small.yaml", folder / f"{name}.yaml")
+    recipe = f"recipe='recipes/{name}/{name}.yaml'"
+    words = ("hardware=cpu", "engine=sim", "serve.port=0", "benchmark=none")
+    codes = [run_here(tmp_path, verb, recipe, *words)[0] for verb in ("run", "plan")]
+    codes.append(run_here(tmp_path, "show", recipe.removeprefix("recipe="), *words[:1])[0])
+    codes.append(run_here(tmp_path, "validate", f"recipes/{name}/{name}.yaml")[0])
+    run = next(path.parent for path in tmp_path.glob("runs/*/*/*/report.json"))
+    codes.append(run_here(tmp_path, "record", str(run))[0])
+    codes.append(run_here(tmp_path, "-m", recipe, *words, "timeouts.stop_s=1,2", "report.folder=swept")[0])
+    (tmp_path / "swept").rename(tmp_path / name)
+    codes.append(run_here(tmp_path, "-m", "--resume", str(next(tmp_path.glob(f"{name}/sweeps/*"))))[0])
+    told = "\n".join(capsys.readouterr())
+    assert codes == [0, 0, 0, 0, 2, 0, 0], told
+    assert STEERING.search(told) is None
+    assert not [line for line in told.splitlines() if line.startswith("forged")]
 
 
 LOGGED = (

@@ -15,7 +15,7 @@ import httpx
 
 from recipe_runner.benchmarks.load_figures import Stream, arrays, figures
 from recipe_runner.client import KEY
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import safe_line, to_json
 
 CLIENT: Final = "recipe-runner load"
 CONNECT_S: Final = 10.0
@@ -50,7 +50,7 @@ class Load:
                 silent = isinstance(exc, httpx.ReadTimeout)
                 self.silent |= silent
                 why = f"the server was silent for {self.asked.timeout_s:g} s" if silent else str(exc)
-                self.errors.append(one_line(f"{type(exc).__name__}: {why}", 300))
+                self.errors.append(safe_line(f"{type(exc).__name__}: {why}", 300))
                 print(f"a request failed: {self.errors[-1]}", flush=True)
 
     async def _ask(self, prompt: str) -> Stream:

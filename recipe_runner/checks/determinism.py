@@ -5,7 +5,8 @@ from itertools import zip_longest
 from pydantic import Field
 
 from recipe_runner.api import Answer, Client, Outcome, failed, passed
-from recipe_runner.checks.expect import Samples, asked, quoted
+from recipe_runner.checks.expect import Samples, asked
+from recipe_runner.serialize import quoted
 
 AROUND = 20  # characters that are shown from where two answers differ
 BATCHING = "what else is in the batch may change it"

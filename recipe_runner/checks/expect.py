@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from recipe_runner.api import Answer, Check, Outcome, failed, passed
+from recipe_runner.serialize import quoted
 
 
 class Expect(BaseModel):
@@ -108,8 +109,3 @@ class Generates(Samples):
 def asked(prompt: str) -> list[dict[str, Any]]:
     """A conversation that begins with what the user says."""
     return [{"role": "user", "content": prompt}]
-
-
-def quoted(text: str, most: int = 120) -> str:
-    """The answer on one line, with control characters escaped."""
-    return repr(text if len(text) <= most else text[:most] + "…")

@@ -5,7 +5,8 @@ import math
 from pydantic import Field, model_validator
 
 from recipe_runner.api import Answer, Client, Outcome, failed, passed
-from recipe_runner.checks.expect import Samples, asked, quoted
+from recipe_runner.checks.expect import Samples, asked
+from recipe_runner.serialize import quoted
 
 FILLER = "The sea was calm that day, and the gulls sat on the wall. Nobody came, and nothing was said. "
 SAMPLE = 4  # fillers whose tokens say how many one has

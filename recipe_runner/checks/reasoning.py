@@ -3,7 +3,8 @@
 from pydantic import Field
 
 from recipe_runner.api import Client, Outcome, failed, passed
-from recipe_runner.checks.expect import Expect, Samples, asked, quoted
+from recipe_runner.checks.expect import Expect, Samples, asked
+from recipe_runner.serialize import quoted
 
 MARKS = ("<think>", "</think>")
 

@@ -5,8 +5,9 @@ from typing import Any
 from pydantic import Field
 
 from recipe_runner.api import Client, Outcome, failed, passed
-from recipe_runner.checks.expect import Samples, asked, quoted
+from recipe_runner.checks.expect import Samples, asked
 from recipe_runner.checks.json_schema import Schema, misfit
+from recipe_runner.serialize import quoted
 
 CITY: dict[str, Any] = {
     "type": "object",

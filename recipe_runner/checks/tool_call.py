@@ -6,8 +6,9 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from recipe_runner.api import Answer, Client, Outcome, failed, passed
-from recipe_runner.checks.expect import Samples, asked, quoted
+from recipe_runner.checks.expect import Samples, asked
 from recipe_runner.checks.json_schema import Schema, misfit
+from recipe_runner.serialize import quoted
 
 
 class Tool(BaseModel):

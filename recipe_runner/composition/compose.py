@@ -218,14 +218,18 @@ def compose(chosen: Mapping[str, str], space: Space) -> Composed:
     )
 
 
+def _quotable(name: str) -> str:
+    """A name as it stands between quotes in Hydra's grammar."""
+    return re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), name)
+
+
 @functools.cache
 def _hydra(
     choices: tuple[tuple[str, str], ...], config_dirs: tuple[Path, ...], recipe_folders: tuple[Path, ...]
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """What Hydra composes from the choices, as plain data, and the choices it took."""
     register(list(config_dirs), list(recipe_folders))
-    quoted = {group: name.replace("'", "\\'") for group, name in choices}
-    overrides = [f"{group}='{name}'" for group, name in quoted.items()]
+    overrides = [f"{group}='{_quotable(name)}'" for group, name in choices]
     try:
         with initialize_config_dir(str(shipped("conf").resolve()), version_base="1.3"):
             config = hydra_compose("config", overrides, return_hydra_config=True)

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 from recipe_runner.composition.layers import Folded
 from recipe_runner.composition.library import SECTIONS
 from recipe_runner.errors import Fault, choose
+from recipe_runner.secrets import mask
 
 
 def faults_of(exc: ValidationError, cls: type[BaseModel], key: str, folded: Folded) -> Iterator[Fault]:
@@ -34,7 +35,7 @@ def faults_of(exc: ValidationError, cls: type[BaseModel], key: str, folded: Fold
                 what, do = f"{error['input']!r} does not fit here", "it should be a mapping, `key: value` lines"
             case _:
                 message = re.sub(r"^\w+ should", "it should", error["msg"].removeprefix("Value error, "))
-                what, do = f"{error['input']!r} does not fit here", message
+                what, do = f"{mask(repr(error['input']), {})} does not fit here", message
         yield Fault(folded.where(at), what, do)
 
 

@@ -58,7 +58,7 @@ def request(composed: Composed, typed: Mapping[str, Any], *, trust: bool = False
     reader.flags(serve)
     env = {key: reader.variable(key, value) for key, value in reader.mapping("env").items()}
     reader.words()
-    for fault in secrets.refused(serve, env, reader.mapping("benchmark")):
+    for fault in secrets.refused(serve, env, {name: reader.mapping(name) for name in ("validation", "benchmark")}):
         reader.fault(fault.where, fault.what, fault.do)
     reporting = reader.section("report", Reporting)
     formats = reporting.formats if reporting else []

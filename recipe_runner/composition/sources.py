@@ -37,7 +37,7 @@ class RecipeSource(ConfigSource):
 
     @property
     def folders(self) -> list[Path]:
-        return [Path(folder) for folder in self.path.split("\n")]
+        return [Path(folder) for folder in self.path.split("\0")]
 
     def load_config(self, config_path: str) -> ConfigResult:
         file = find(config_path.removeprefix("recipe/").removesuffix(".yaml"), self.folders)
@@ -77,7 +77,7 @@ class Search(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for folder in reversed(self.config_dirs):
             search_path.prepend("config-dir", f"file://{folder.resolve()}")
-        joined = "\n".join(str(folder.resolve()) for folder in self.recipe_folders)
+        joined = "\0".join(str(folder.resolve()) for folder in self.recipe_folders)
         search_path.append("recipes", f"recipes://{joined}")
 
 

@@ -1,6 +1,7 @@
 """Where choices are looked for, and whether those that were named exist."""
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ DEFAULTS: Final = {
     **dict.fromkeys(("parallelism", "validation", "benchmark"), "recipe"),
     **{"hardware": "host", "engine": "vllm"},
 }
+
+TAKEN: Final = re.compile(r"^(?:\.{1,2}|\?{3}|_self_)$|\$\{")  # names that cannot be chosen, whatever file has them
 
 
 @dataclass(frozen=True)
@@ -78,12 +81,16 @@ class Space:
                     yield group, Fault("recipe", f"there is no file {name}", "check the path")
                 elif Path(name).suffix != ".yaml":
                     yield group, Fault("recipe", f"{name} is not the name of a recipe's file", "let it end in .yaml")
+                elif TAKEN.search(Path(name).stem):
+                    yield group, _taken(group, Path(name).stem)
             elif name not in self.names(group):
                 existing = self.names(group) | ({"auto"} if group == "hardware" else set())
                 absent = Fault(group, f"there is no {group} {name or repr(name)}", choose(name, existing))
                 yield group, self._meant(group, name) or absent
             elif fault := packages.ambiguous(group, self._files(group, name)[0]):
                 yield group, fault
+            elif TAKEN.search(name):
+                yield group, _taken(group, name)
 
     def _meant(self, group: str, name: str) -> Fault | None:
         if group == "recipe":
@@ -111,6 +118,11 @@ def unknown_key(key: str) -> Fault | None:
     if key in GROUPS or section in SECTIONS:
         return None
     return Fault(key, f"unknown key {section}", choose(section, {*SECTIONS, *GROUPS}))
+
+
+def _taken(group: str, name: str) -> Fault:
+    what = f"a {group}'s file cannot be called {name}.yaml: that means something else"
+    return Fault(group, what, "give it another name")
 
 
 def _is_path(name: str) -> bool:

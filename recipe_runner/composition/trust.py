@@ -38,7 +38,7 @@ FLAGS: Final[Mapping[str, str]] = {  # of vLLM 0.20 to 0.32
     "allowed_local_media_path": "lets every client of the server read files",
     "trust_request_chat_template": "lets every client of the server do more",
     "trust_request_mm_kwargs": "lets every client of the server do more",
-    **dict.fromkeys(("mm_encoder_fp8_scale_save_path", "profiler_config"), WRITES),
+    **dict.fromkeys(("download_dir", "uds", "mm_encoder_fp8_scale_save_path", "profiler_config"), WRITES),
 }
 HARMLESS: Final[Mapping[str, frozenset[Any]]] = {  # values that need no trust all the same
     "distributed_executor_backend": frozenset(("mp", "ray", "uni", "external_launcher")),

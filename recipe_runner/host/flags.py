@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.paths import cache
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import safe_line, to_json
 
 LIMIT_S: Final = 180.0
 FORMAT: Final = 1
@@ -145,7 +145,7 @@ def _help(command: tuple[str, ...]) -> str:
                 pipe.close()
     if child.returncode:
         last = next((line for line in reversed(errors.splitlines()) if line.strip()), "")
-        raise _fault(command[:-2], f"status {child.returncode}: {one_line(last.strip(), 300)}")
+        raise _fault(command[:-2], f"status {child.returncode}: {safe_line(last.strip(), 300)}")
     return text
 
 

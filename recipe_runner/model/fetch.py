@@ -44,16 +44,15 @@ def fetch(model_id: str, revision: str | None, tell: Tell, stop: Callable[[], bo
         return folder
     if refused := offline(model_id):
         return refused
-    with tempfile.TemporaryDirectory(prefix="recipe-runner-") as place:
-        log = Path(place) / "fetch.log"
-        command = [sys.executable, "-P", "-m", "recipe_runner.model.fetch", model_id, revision or ""]
-        child = Child(command, {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}, log, adopts=False)
-        reports = log.open(encoding="utf-8", errors="replace")  # outlives its name: nothing is left if we are killed
-    try:
+    with contextlib.ExitStack() as after:
+        with tempfile.TemporaryDirectory(prefix="recipe-runner-") as place:
+            log = Path(place) / "fetch.log"
+            command = [sys.executable, "-P", "-m", "recipe_runner.model.fetch", model_id, revision or ""]
+            child = Child(command, {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}, log, adopts=False)
+            after.callback(child.stop, GRACE_S)
+            # outlives its name: nothing is left if we are killed
+            reports = after.enter_context(log.open(encoding="utf-8", errors="replace"))
         return _follow(child, reports, model_id, tell, stop)
-    finally:
-        reports.close()
-        child.stop(GRACE_S)
 
 
 def _follow(child: Child, log: TextIO, model_id: str, tell: Tell, stop: Callable[[], bool]) -> Path | Problem:

@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from recipe_runner.model.weights import Problem, hub_cache
-from recipe_runner.serialize import one_line
+from recipe_runner.serialize import safe_line
 
 LOGIN: Final = "`hf auth login`, or set HF_TOKEN"
 LOCAL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -55,7 +55,7 @@ def reason(exc: Exception) -> str:
     from huggingface_hub import get_token
 
     text, token = str(exc) or type(exc).__name__, get_token()
-    return one_line(shown(text.replace(token, "•••") if token else text), 200)
+    return safe_line(shown(text.replace(token, "•••") if token else text), 200)
 
 
 def _refused(status: int, headers: Any, model_id: str, revision: str | None) -> Problem:

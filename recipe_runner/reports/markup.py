@@ -8,13 +8,14 @@ from recipe_runner.reports.words import shown
 from recipe_runner.serialize import one_line
 
 LINK: Final = re.compile(r"(?i)(https?|ftp|mailto|xmpp|www)([:.])")  # addresses that become links by themselves
+CALLED: Final = re.compile(r"(?i)([@#]|\bGH-)(?=[\w-])")  # people, addresses and issues: found in what is shown
 UNDERSCORES: Final = re.compile(r"(?<![^\W_])_++|_++(?![^\W_])")  # inside a word they mean nothing
 ITEM: Final = re.compile(r"^(\d{1,9})([.)])(?=\s|$)")  # `1. ` begins a list where it begins a line; `0.1` does not
 BLOCK: Final = re.compile(r"^([-+#=])")  # what begins a list, a heading or a rule there
 
 
 def cell(value: Any) -> str:
-    """Any value on one line, as text and nothing else: no markup, no HTML, no link, no image."""
+    """Any value on one line, as text and nothing else: no markup, no HTML, no link, no mention, no image."""
     text = one_line(" ".join(("unknown" if value is None else shown(value)).split()), most=10_000)
     for char in "\\`*|[]~$":
         text = text.replace(char, f"\\{char}")
@@ -22,6 +23,7 @@ def cell(value: Any) -> str:
         text = text.replace(char, entity)
     text = UNDERSCORES.sub(lambda found: "\\_" * len(found[0]), text)
     text = LINK.sub(r"\1\\\2", text)
+    text = CALLED.sub(r"\1&#8203;", text)  # so an escape hides none of them, and a space of no width does
     return BLOCK.sub(r"\\\1", ITEM.sub(r"\1\\\2", text))
 
 

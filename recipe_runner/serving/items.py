@@ -23,7 +23,7 @@ from recipe_runner.interrupts import Interrupts, limit
 from recipe_runner.process import Child
 from recipe_runner.report import Record
 from recipe_runner.secrets import KEY
-from recipe_runner.serialize import one_line
+from recipe_runner.serialize import safe_line
 from recipe_runner.serving import leftovers
 from recipe_runner.serving.clientload import ClientLoad
 from recipe_runner.serving.seeds import Seeds
@@ -138,22 +138,27 @@ class Items:
         return outcome, time.monotonic() - start, None
 
     def _outcome(self, record: Record, name: str, work: Work) -> Outcome:
-        """What the work came to; a plugin's bug is this item's error, and the others still run."""
+        """What the work came to, with a detail that may be shown: whatever a run tells of an item passes here."""
+        outcome = self._came_to(record, name, work)
+        return replace(outcome, detail=safe_line(outcome.detail))
+
+    def _came_to(self, record: Record, name: str, work: Work) -> Outcome:
+        """A plugin's bug is this item's error, and the others still run."""
         try:
             outcome = work()
             if not isinstance(outcome, Outcome):
                 raise TypeError(f"the result is {outcome!r}, not an Outcome")
-            return replace(outcome, detail=one_line(outcome.detail))
+            return replace(outcome)  # looks at it again: its metrics may have changed since it was made
         except ServerError:
             raise
         except AnswerError as exc:
-            return Outcome("failed", one_line(f"{exc}; {exc.do}" if exc.do else str(exc)))
+            return Outcome("failed", f"{exc}; {exc.do}" if exc.do else str(exc))
         except OSError as exc:  # a full disk, a file that is not there, a limit that was reached: nobody's bug
-            return Outcome("failed", one_line(str(exc)))
+            return Outcome("failed", str(exc))
         except Exception as exc:
             outcome, trace = outcome_of(exc)
             record.event("traceback", name=name, text=trace)
-            return replace(outcome, detail=one_line(outcome.detail))
+            return outcome
 
     def _command(self, argv: Sequence[str], log: Path) -> int:
         """Run a benchmark's command to its end."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.secrets import SECRET_NAME, mask
+from recipe_runner.secrets import SECRET_NAME, beginning, ending
 
 HEAD: Final = 256 << 10  # bytes: a server that does not start tells so early; one that dies later, at the end
 TAIL: Final = 512 << 10
@@ -53,9 +53,9 @@ class Line:
         return cls(whole.strip(), bare, len(rest) - len(rest.lstrip()), bool(prefix and prefix["level"] in HARMLESS))
 
 
-def last_line(log: Path, most: int = 4096) -> str:
+def last_line(log: Path) -> str:
     """The last line of a log, for a person to look at."""
-    lines = _read(log, 0, most)
+    lines = _read(log, 0, LAST)
     return next((text.strip()[:SHOWN] for line in reversed(lines) if (text := _clean(line, os.environ))), "")
 
 
@@ -106,17 +106,21 @@ def logged_memory(log: Path) -> dict[str, float]:
 
 
 def _read(log: Path, head: int, tail: int) -> Sequence[str]:
-    """The lines at the two ends of a log."""
+    """The lines at the two ends of a log, but those of which only a part is there, that may be half a secret."""
+    begin = b""
     try:
         with log.open("rb") as file:
-            size, data = os.fstat(file.fileno()).st_size, b""
-            if size > head + tail:
-                data = file.read(head) + b"\n"
+            size = os.fstat(file.fileno()).st_size
+            if cut := size > head + tail:
+                begin = file.read(head)
                 file.seek(size - tail)
-            data += file.read(head + tail)
+            end = file.read(head + tail)
     except OSError:
         return ()
-    return data.decode(errors="replace").splitlines()
+    first, last = (data.decode(errors="replace").splitlines() for data in (begin, end))
+    if not cut:
+        return last
+    return [*first[:-1], *(last[1:] or (ending(line, WIDE, os.environ) for line in last))]
 
 
 def _lines(log: Path) -> list[Line]:
@@ -132,6 +136,6 @@ def _secrets() -> dict[str, str]:
 
 def _clean(line: str, environ: Mapping[str, str]) -> str:
     """A line without what steers a terminal, and without secrets; empty if it tells nothing."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", line[: 2 * WIDE])
+    text = re.sub(r"\x1b\[[0-9;]*m", "", line)
     text = "".join(char for char in text if char.isprintable()).rstrip()
-    return mask(text, environ)[:WIDE] if text and "nanobind" not in text else ""
+    return beginning(text, WIDE, environ) if text and "nanobind" not in text else ""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from recipe_runner.serialize import one_line
+from recipe_runner.serialize import quoted, safe_line
 
 if TYPE_CHECKING:
     import httpx
@@ -154,12 +154,12 @@ def _parsed(path: str, data: bytes) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as exc:
         text = data.decode(errors="replace").strip()
-        raise AnswerError(f"{path} answered something else than JSON: {text[:80]!r}") from exc
+        raise AnswerError(f"{path} answered something else than JSON: {quoted(text, 80)}") from exc
 
 
 def _told(data: bytes) -> str:
     try:
         body = json.loads(data)
-        return one_line(str(body.get("error", body)["message"]), 300)
+        return safe_line(str(body.get("error", body)["message"]), 300)
     except (ValueError, RecursionError, AttributeError, TypeError, KeyError):
-        return repr(data.decode(errors="replace").strip()[:80])
+        return quoted(data.decode(errors="replace").strip(), 80)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recipe_runner.paths import short
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import PATH, one_line, to_json
 
 SUMMARY = "write a first recipe from what the hub, or a folder, says of a model"
 
@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for note in made.notes:
         print(f"note: {one_line(note)}", file=sys.stderr)
-    print("\n".join(files))
-    print(f"next: {made.then}", file=sys.stderr)
+    print("\n".join(one_line(file, PATH) for file in files))
+    print(f"next: {one_line(made.then, PATH)}", file=sys.stderr)
     return 0
 
 

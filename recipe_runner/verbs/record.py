@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from recipe_runner.paths import short
-from recipe_runner.serialize import to_json
+from recipe_runner.serialize import PATH, one_line, to_json
 
 SUMMARY = "keep what a run came to as evidence beside its recipe, for `validate` to check"
 
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"note: {told}, so the recipe does not count as verified by it", file=sys.stderr)
     if not done.new:
         print("note: it was recorded before", file=sys.stderr)
-    print(short(done.file))
+    print(one_line(short(done.file), PATH))
     return 0
 
 

@@ -3,14 +3,13 @@
 import argparse
 import contextlib
 import os
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.interrupts import Interrupts
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import PATH, one_line, shell_word, to_json
 
 if TYPE_CHECKING:
     from recipe_runner.plan import Plan
@@ -66,7 +65,7 @@ def _sweep(args: argparse.Namespace) -> int:
         _tell(f"every point of {points.folder} has its result")
     with contextlib.suppress(OSError):
         for fault in dict.fromkeys((*(each for faults in points.errors.values() for each in faults), *points.losses)):
-            _tell(f"recipe-run: {one_line(str(fault), most=4000)}")
+            _tell(f"recipe-run: {fault}")
         document = points.as_dict()
         if args.json:
             print(to_json(document, indent=2))
@@ -74,7 +73,7 @@ def _sweep(args: argparse.Namespace) -> int:
             console.summary(document)
         if points.left:
             sys.stdout.flush()
-            again = f"{RESUME} {shlex.quote(str(points.folder))}{' --trust' * args.trust}"
+            again = f"{RESUME} {shell_word(str(points.folder))}{' --trust' * args.trust}"
             _tell(f"{len(points.left)} of {len(points.plans)} points have no result; to go on: {again}")
     _let_go()
     return points.exit_code
@@ -91,12 +90,12 @@ def _resumed(args: argparse.Namespace) -> "Sweep":
     from recipe_runner import sweep
 
     if args.overrides or args.config_dir or not args.multirun:
-        do = f"write {RESUME} {shlex.quote(str(args.resume))}, or begin a new sweep without --resume"
+        do = f"write {RESUME} {shell_word(str(args.resume))}, or begin a new sweep without --resume"
         raise RecipeError(Fault("--resume", "a sweep is gone on with as it was begun, with its own words", do))
     folder = sweep.newest(args.resume)
     document = sweep.read(folder)
     if document.trust and not args.trust:
-        do = f"if you still trust it: {RESUME} {shlex.quote(str(folder))} --trust"
+        do = f"if you still trust it: {RESUME} {shell_word(str(folder))} --trust"
         raise RecipeError(Fault("--trust", "this sweep was begun with --trust, which is not taken from a file", do))
     args.overrides, args.config_dir = document.words, document.config_dirs
     return sweep.Sweep.resumed(folder, document, _plans(args, sweep=True))
@@ -116,7 +115,7 @@ def _plans(args: argparse.Namespace, *, sweep: bool = False) -> "list[Plan]":
 
 
 def _tell(text: str) -> None:
-    print(text, file=sys.stderr)
+    print(one_line(text, PATH), file=sys.stderr)
 
 
 def _let_go() -> None:

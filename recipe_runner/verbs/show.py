@@ -11,7 +11,7 @@ from recipe_runner.composition.schema import Request
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.evidence import files
 from recipe_runner.paths import short
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import PATH, one_line, to_json
 from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "one recipe: what it says and what it expects, with the file and line of each value"
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         print(to_json({**head, "hardware": request.hardware_name, **values}, indent=2))
         return 0
     print(" — ".join(filter(None, (one_line(request.recipe), one_line(request.summary)))))
-    print(f"{short(request.recipe_file)}, on hardware={request.hardware_name}")
+    print(f"{one_line(short(request.recipe_file), PATH)}, on hardware={request.hardware_name}")
     for warning in composed.warnings:
         print(f"note: {one_line(warning)}")
     for section, value in values.items():
@@ -70,4 +70,4 @@ def _lines(request: Request, values: dict[str, Any], at: str, depth: int) -> Ite
 
 
 def _beside(text: str, source: str) -> str:
-    return f"{text:<58}  # {source}".rstrip()
+    return f"{text:<58}  # {one_line(source, PATH)}".rstrip()

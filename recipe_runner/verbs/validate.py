@@ -9,7 +9,7 @@ from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.evidence import files
 from recipe_runner.evidence.check import Finding, check
 from recipe_runner.paths import short
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import PATH, one_line, to_json
 from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "does evidence still hold, can a recipe be composed; one line for each finding"
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
         print(to_json({"format": 1, "files": listed}, indent=2))
     else:
         for file, ones in found.items():
-            print(short(file))
+            print(one_line(short(file), PATH))
             for one in ones:
-                print(f"  {one.state:<9}  {one.part}{one.what and ': '}{one_line(one.what, most=4000)}")
+                print(f"  {one.state:<9}  {one_line(one.part)}{one.what and ': '}{one_line(one.what, most=4000)}")
     return 0 if all(one.holds for ones in found.values() for one in ones) else 1
 
 

@@ -259,12 +259,27 @@ def test_typed_values_never_enter_hydra_and_points_with_the_same_choices_are_com
     assert seen == [defaults]
 
 
-@pytest.mark.parametrize("name", ["it's", "a,b", "a=b", "ä b", "a.b", "x-y_z", "1"])
+@pytest.mark.parametrize("name", ["it's", "a,b", "a=b", "ä b", "a.b", "x-y_z", "1", "a\nb", "x\\", "\\'"])
 def test_names_of_recipes_may_hold_what_the_grammar_uses(name: str, recipe: Callable[..., Path]) -> None:
     recipe("model: {id: found}\n", name)
-    quoted = name.replace("'", "\\'")
-    assert folded(f"recipe='{quoted}'", ON).values["model"]["id"] == "found"
-    assert folded(f"recipe='recipes/{quoted}.yaml'", ON).values["model"]["id"] == "found"
+    for chosen in (name, f"recipes/{name}.yaml"):
+        assert folded(f"recipe='{compose._quotable(chosen)}'", ON).values["model"]["id"] == "found"
+
+
+@pytest.mark.parametrize("name", [".", "..", "${x}", "a${", "???", "_self_"])
+def test_names_that_no_recipe_can_have(name: str, write: Callable[..., Path], cli: Callable[..., Answer]) -> None:
+    write(f"elsewhere/{name}.yaml", "model: {id: found}\n")
+    assert cli("plan", f"recipe='elsewhere/{name}.yaml'", ON).refusal == [
+        f"recipe — a recipe's file cannot be called {name}.yaml: that means something else; give it another name"
+    ]
+
+
+def test_a_folder_may_be_called_anything(write: Callable[..., Path]) -> None:
+    """Not taken for two folders, so that a recipe of the same name would be found in one of them."""
+    write("recipes/mine.yaml", "model: {id: another}\n")
+    for folder in ("fol\nder", "f${x}", "..."):
+        write(f"{folder}/mine.yaml", "model: {id: found}\n")
+        assert folded(f"recipe='{folder}/mine.yaml'", ON).values["model"]["id"] == "found"
 
 
 def test_a_recipe_by_its_path_finds_its_parents_beside_it(

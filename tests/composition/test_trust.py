@@ -29,6 +29,8 @@ def stranger(write: Callable[..., Path]) -> Callable[[str], str]:
         ("serve: {trust_remote_code: true}", "serve.trust_remote_code", REMOTE),
         ("serve: {reasoning_parser_plugin: x.py}", "serve.reasoning_parser_plugin", "loads code"),
         ("serve: {middlew: [a.B]}", "serve.middlew", "loads code"),
+        ("serve: {download_dir: /etc/cron.d}", "serve.download_dir", "writes files wherever it says"),
+        ("serve: {uds: /x/socket}", "serve.uds", "writes files wherever it says"),
         ("serve: {config: flags.yaml}", "serve.config", "reads more flags from a file"),
         ("serve: {compilation_config: {backend: a.b}}", "serve.compilation_config.backend", "loads code"),
         ("serve: {tool_server: demo}", "serve.tool_server", "has the server talk to another machine"),

@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import pytest
 from pydantic import ValidationError
 
 from recipe_runner.engines.attach import Attach
+from tests.conftest import Answer
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,23 @@ def test_an_address_as_people_paste_it(typed: str, url: str) -> None:
 def test_what_is_no_address(typed: str) -> None:
     with pytest.raises(ValidationError, match="write it as http://HOST:PORT"):
         Attach(uses="attach", url=typed)
+
+
+@pytest.mark.parametrize(
+    ("typed", "shown"),
+    [
+        ("http://me:s3cret@host", "http://***@host"),
+        ("http://host/?api_key=s3cret", "http://host/?api_key=***"),
+        ("http://host/v1?", "http://host/v1?"),
+        ("http://host#access_token=s3cret", "http://host#access_token=***"),
+    ],
+)
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_an_address_holds_no_secret(typed: str, shown: str, verb: str, cli: Callable[..., Answer]) -> None:
+    assert cli(verb, "recipe=internvl3", "engine=attach", f"engine.url='{typed}'").refusal == [
+        f"engine.url — '{shown}' does not fit here; take out the password, and what is behind ? or #: "
+        "reports would show it; a key goes into VLLM_API_KEY"
+    ]
 
 
 def test_nothing_is_launched_and_vllm_measures_if_it_is_here() -> None:

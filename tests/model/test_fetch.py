@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
+from recipe_runner.errors import Interrupted
 from recipe_runner.model import fetch as module
 from recipe_runner.model.fetch import fetch, main
 from recipe_runner.model.weights import Problem, cached, hub_cache
@@ -121,6 +122,22 @@ def test_an_interrupt_takes_it_down(hub: Hub, told: list[tuple[int, int]]) -> No
     with pytest.raises(KeyboardInterrupt):
         run(told, stop=interrupt)
     assert incomplete() == []
+
+
+@pytest.mark.usefixtures("hub")
+def test_an_interrupt_right_after_it_began_takes_it_down(
+    told: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def interrupted(file: Path, *how: Any, **more: Any) -> Any:
+        if file.name == "fetch.log":
+            raise Interrupted
+        return opened(file, *how, **more)
+
+    monkeypatch.setattr(Path, "open", interrupted)
+    with pytest.raises(Interrupted):
+        run(told)
 
 
 def test_without_its_parent_it_ends(hub: Hub, tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def test_the_lines_that_tell_what_went_wrong(tmp_path: Path, text: str | bytes, 
 def test_the_last_line_for_a_person_to_look_at(tmp_path: Path) -> None:
     assert last_line(tmp_path / "none") == ""
     assert last_line(log(tmp_path, "loading\rhalf\n\n")) == "half"
-    assert last_line(log(tmp_path, "x" * 50 + "end"), most=3) == "end"
+    assert last_line(log(tmp_path, f"{'x' * 99_999}\nend")) == "end"
+    assert last_line(log(tmp_path, f"{'x' * 99_999}end"))[-3:] == "xxx"
 
 
 class Clock:

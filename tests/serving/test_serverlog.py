@@ -92,15 +92,43 @@ def test_blank_lines_are_searched_for_no_secrets(tmp_path: Path, monkeypatch: py
     """The live view asks for the last line at every step, and a mask costs more than all the rest."""
     masked = []
 
-    def mask(text: str, _: Mapping[str, str]) -> str:
+    def beginning(text: str, _: int, environ: Mapping[str, str]) -> str:
         masked.append(text)
         return text
 
-    monkeypatch.setattr(serverlog, "mask", mask)
+    monkeypatch.setattr(serverlog, "beginning", beginning)
     log = tmp_path / "server.log"
     log.write_text(f"first\nlast\n{blank * 500}")
     assert last_line(log) == "last"
     assert masked == ["last"]
+
+
+SECRET = "topsecretkey123456"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{SECRET} {'y' * 4086}",
+        f"{SECRET} {'y' * (serverlog.LAST - 9)}",
+        f"{SECRET * 9}{'y' * (serverlog.LAST - 99)}",
+        f"{'y' * (serverlog.LAST)}{SECRET}{'z' * (serverlog.WIDE + 250)}",
+        f"a\n{SECRET}{'y' * (serverlog.LAST - 9)}\nb",
+        "\x1b[0m" * 480 + f"ValueError: {'x' * 60}{SECRET}",
+        f"ValueError: {'x' * 980}{SECRET}",
+        f"{'z' * (serverlog.HEAD - 9)}{SECRET}\n{'y' * 9}\n" * 5,
+        f"{'z' * (serverlog.HEAD - 9)}{SECRET}{'y' * serverlog.TAIL}",
+        f"{'z' * serverlog.HEAD}{SECRET}{'y' * (serverlog.TAIL - 9)}",
+    ],
+)
+def test_no_half_of_a_secret_is_left_where_a_log_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    log = tmp_path / "server.log"
+    log.write_text(text)
+    told = [last_line(log), *last_lines(log), *telling_lines(log), *(line.whole for line in failure_lines(log))]
+    assert not [line for line in told if "tops" in line or "3456" in line]
 
 
 def test_the_last_lines_leave_out_what_is_routine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

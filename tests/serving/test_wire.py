@@ -122,7 +122,7 @@ def test_what_is_streamed_is_put_together(stream: bytes, text: str, usage: dict[
         (b'data: {"choices":[{}]}\n\n', "answered without a text in `choices`"),
         (b"data: <html>\x1b\n\n", "answered something else than JSON: '<html>\\x1b'"),
         (b"data: \xff\n\n", "answered something else than JSON: '\N{REPLACEMENT CHARACTER}'"),
-        (b"data: " + b"[" * 10**6 + b"\n\n", f"answered something else than JSON: '{'[' * 80}'"),
+        (b"data: " + b"[" * 10**6 + b"\n\n", f"answered something else than JSON: '{'[' * 80}…'"),
         (event("Pa") + b'data: {"error":{"message":"engine\\nis dead"}}\n\n' + DONE, "broke off: engine\\nis dead"),
         (event("Pa") + b'data: {"error":"oh"}\n\n' + DONE, 'broke off: \'{"error":"oh"}\''),
     ],
