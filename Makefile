@@ -1,6 +1,7 @@
 # make quickstart · make test · make check · make fix · make docs
 PYTHON ?= python3
 BIN := .venv/bin
+SIDE_BY_SIDE := -n logical --dist loadgroup --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -19,13 +20,13 @@ test: .venv/dev  ## every test, those on real vLLM too
 	$(BIN)/mypy
 	tools/browser.sh
 	$(BIN)/recipe-run setup cpu
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov --cov-report=term $(PYTEST)
 
 check: .venv/dev  ## style, types, docs, and the tests that need no vLLM and no browser
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not real and not browser" $(PYTEST)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not real and not browser" $(PYTEST)
 
 fix: .venv/dev  ## mend what can be mended
 	$(BIN)/ruff check --fix

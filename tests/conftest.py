@@ -26,6 +26,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew instead of comparing")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker has all that needs the real vLLM, and has it first; the others take a file at a time."""
+    for item in items:
+        if Path(__file__).parent / "e2e" in item.path.parents:
+            item.add_marker(pytest.mark.real)
+        group = "real" if item.get_closest_marker("real") else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+
+
 def pytest_configure() -> None:
     """Let SIGHUP end what it should, even where the tests run under nohup."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)

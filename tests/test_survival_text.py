@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
-from recipe_runner import console, report
+from recipe_runner import closing, report
 from recipe_runner import folder as folder_module
 from recipe_runner.serving.serverlog import last_line, logged_memory, telling_lines
 from tests.running import DATA, SMALL, run_here
@@ -219,7 +219,7 @@ def test_the_time_of_day_is_asked_for_nothing_but_time_stamps() -> None:
 def test_words_of_our_own_are_said_in_ascii_where_there_is_nothing_else() -> None:
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding="ascii", errors="strict")
-    console.closing(
+    closing.of_run(
         {
             **{"verdict": "passed", "folder": "runs/→", "expected": {}, "phases": [], "checks": [], "benchmarks": []},
             "teardown": {"processes_left": 0, "port_free": True},

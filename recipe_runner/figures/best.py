@@ -26,14 +26,16 @@ def better_of(metric: str) -> Literal["higher", "lower"] | None:
 
 
 def usable(benchmark: Mapping[str, Any]) -> bool:
-    """Whether a benchmark came to its end: its figures are of what was asked for, and no gate was missed."""
-    return benchmark["verdict"] in USABLE
+    """Whether a benchmark's figures are of what was asked for, even if they missed a gate."""
+    counted = [one["verdict"] for one in benchmark.get("measurements", ()) if one["counted"]]
+    missed = benchmark["verdict"] == "failed" and bool(counted) and {*counted} <= {*USABLE}
+    return missed or benchmark["verdict"] in USABLE
 
 
 def comparable(benchmark: Mapping[str, Any]) -> bool:
-    """Whether what a report says of a benchmark may be better than that of others: it came to its end, undoubted."""
+    """Whether what a report says of a benchmark may be better than that of others: it did not fail, and is undoubted."""
     doubted = any(one["counted"] and one.get("doubts") for one in benchmark.get("measurements", ()))
-    return usable(benchmark) and not doubted
+    return benchmark["verdict"] in USABLE and not doubted
 
 
 def figure(benchmark: Mapping[str, Any], metric: str) -> Figure | None:

@@ -35,7 +35,7 @@ class Point:
         return next((item for item in (self.report or {}).get("benchmarks", ()) if item["name"] == name), NOTHING)
 
     def figure(self, column: Column) -> float | None:
-        """A metric of a benchmark; None where it has none, or failed."""
+        """A metric of a benchmark; None where it has none, or could not be measured."""
         item = self.benchmark(column[0])
         return item["metrics"].get(column[1]) if usable(item) else None
 

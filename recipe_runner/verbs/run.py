@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 def one(args: argparse.Namespace, *, stay: bool) -> int:
     """Plan and run one point; shared by `run` and `serve`."""
     (plan,) = _plans(args)
-    from recipe_runner import console, runner  # HTTP and terminal code, which bad input does without
+    from recipe_runner import closing, console, runner  # HTTP and terminal code, which bad input does without
 
     record = runner.run(plan, console.Screen(), stay=stay)
     with contextlib.suppress(OSError):
@@ -49,7 +49,7 @@ def one(args: argparse.Namespace, *, stay: bool) -> int:
         if args.json:
             print(to_json(document, indent=2))
         else:
-            console.closing(document)
+            closing.of_run(document)
     _let_go()
     return record.exit_code
 
@@ -57,7 +57,7 @@ def one(args: argparse.Namespace, *, stay: bool) -> int:
 def _sweep(args: argparse.Namespace) -> int:
     """Begin a sweep, or go on with one."""
     points = _resumed(args) if args.resume else _begun(args)
-    from recipe_runner import console, runner
+    from recipe_runner import closing, console, runner
 
     if points.left:
         runner.sweep(points, console.Screen())
@@ -70,7 +70,7 @@ def _sweep(args: argparse.Namespace) -> int:
         if args.json:
             print(to_json(document, indent=2))
         else:
-            console.summary(document)
+            closing.of_sweep(document)
         if points.left:
             sys.stdout.flush()
             again = f"{RESUME} {shell_word(str(points.folder))}{' --trust' * args.trust}"

@@ -25,13 +25,6 @@ LIMIT_S = 400.0
 OURS = {"RECIPE_RUNNER_TESTS": secrets.token_hex(8)}  # what all that these tests start inherits
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever stands in this folder needs the real vLLM."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.real)
-
-
 def running() -> set[int]:
     """Our processes that have a file of vLLM's environment mapped, whatever they call themselves.
 

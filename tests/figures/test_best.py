@@ -16,6 +16,7 @@ from recipe_runner.figures.best import (
     statement,
     step,
     told_apart,
+    usable,
 )
 
 RATE, TIME = "output_throughput", "median_tpot_ms"
@@ -110,6 +111,20 @@ def test_which_way_a_metric_is_better_follows_from_its_name(metric: str, way: st
         *(("inconclusive", ["the client was busy"], False), ("skipped", [], False)),
     ],
 )
+@pytest.mark.parametrize(
+    ("verdict", "own", "is_usable"),
+    [
+        *(("passed", ["measured"], True), ("inconclusive", ["measured"], True), ("measured", [], True)),
+        *(("failed", ["measured", "measured"], True), ("failed", ["measured", "failed"], False)),
+        *(("failed", [], False), ("error", ["measured"], False), ("skipped", [], False)),
+    ],
+)
+def test_what_missed_a_gate_has_figures_all_the_same(verdict: str, own: list[str], *, is_usable: bool) -> None:
+    warmup = {"counted": False, "verdict": "measured"}
+    counted = [{"counted": True, "verdict": each} for each in own]
+    assert usable({"verdict": verdict, "measurements": [warmup, *counted]}) is is_usable
+
+
 def test_what_is_in_doubt_or_broke_is_not_compared(verdict: str, doubts: list[str], *, is_one: bool) -> None:
     warmup = {"counted": False, "doubts": ["it only warms up"]}
     assert comparable({"verdict": verdict, "measurements": [warmup, {"counted": True, "doubts": doubts}]}) is is_one
