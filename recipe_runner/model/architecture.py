@@ -98,8 +98,12 @@ class Architecture:
         sizes = [self.layers, self.hidden, self.heads, self.kv_heads, self.head_dim, self.intermediate]
         sizes += [self.vocabulary, self.positions, self.model_len, self.parameters]
         inner = [size for part in (self.vision, self.experts) if part for size in vars(part).values()]
-        return all(isinstance(size, int) and 0 < size < MOST for size in sizes) and all(
-            size is None or (isinstance(size, int) and 0 <= size < MOST) for size in inner
+        bits, group = self.quantization.bits, self.quantization.group
+        return (
+            all(isinstance(size, int) and 0 < size < MOST for size in sizes)
+            and all(size is None or (isinstance(size, int) and 0 <= size < MOST) for size in inner)
+            and (self.quantization is PLAIN or 0 < bits <= 64)
+            and (group is None or (isinstance(group, int) and 0 < group < MOST))
         )
 
     @property

@@ -107,12 +107,13 @@ def experts(family: str, text: Mapping[str, Any]) -> Experts | None:
         return Experts(text["num_local_experts"], text["num_experts_per_tok"], text["intermediate_size"], layers)
     if not family.endswith("MoeForCausalLM"):
         return None
-    step, dense = text.get("decoder_sparse_step", 1), text.get("mlp_only_layers") or ()
+    step, named = text.get("decoder_sparse_step", 1), text.get("mlp_only_layers") or ()
+    dense = {layer for layer in named if 0 <= layer < layers and (layer + 1) % step == 0}
     return Experts(
         count=text["num_experts"],
         active=text["num_experts_per_tok"],
         intermediate=text["moe_intermediate_size"],
-        sparse_layers=sum((layer + 1) % step == 0 and layer not in dense for layer in range(layers)),
+        sparse_layers=layers // step - len(dense),  # not counted one by one: a `config.json` may say any number
         shared_intermediate=text.get("shared_expert_intermediate_size") or 0,
     )
 
