@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,8 +21,8 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
 
 
 def write_json(path: Path, value: Any) -> Path:
-    """Write a document whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
+    """Write a document whole or not at all, whoever else writes it now."""
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         part.write_text(to_json(value, indent=2) + "\n", encoding="utf-8")
         part.replace(path)

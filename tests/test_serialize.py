@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 
@@ -22,6 +23,19 @@ def test_a_document_is_written_whole(tmp_path: Path) -> None:
     file = serialize.write_json(tmp_path / "report.json", {"answer": "é"})
     assert file.read_text() == '{\n  "answer": "é"\n}\n'
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_many_may_write_one_document_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+
+    def write(number: int) -> None:
+        for _ in range(200):
+            serialize.write_json(file, {"by": number})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert json.loads(file.read_text())["by"] in range(8)
+    assert [*tmp_path.iterdir()] == [file]
 
 
 @given(st.text(), st.text())
