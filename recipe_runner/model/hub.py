@@ -1,5 +1,6 @@
 """What the Hugging Face hub says of a model: asked within seconds, once; then it is known here."""
 
+import contextlib
 import hashlib
 import queue
 import re
@@ -43,8 +44,9 @@ def ask(model_id: str, revision: str | None = None, timeout_s: float = TIMEOUT_S
             return here
     answer = offline(model_id) or within(timeout_s, lambda: _asked(model_id, revision, timeout_s + 1))
     if isinstance(answer, ModelFacts):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, answer.model_dump())
+        with contextlib.suppress(OSError):  # without a cache it is asked again
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, answer.model_dump())
     elif recorded and (answer is None or answer.kind in ("network", "offline")):
         return recorded
     return answer or Problem("network", f"{shown(endpoint())} did not answer within {timeout_s:g} s", network())

@@ -74,6 +74,14 @@ def test_a_record_that_cannot_be_read_is_made_anew(hub: Hub) -> None:
     assert len(hub.asked) == 4
 
 
+def test_without_a_cache_it_is_asked_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    monkeypatch.setenv("HF_HOME", "/dev/null/hf")
+    assert isinstance(ask("a/model"), ModelFacts)
+    assert ask("a/model") == ask("a/model")
+    assert len(hub.asked) == 6
+
+
 @pytest.mark.parametrize(("revision", "asked"), [("main", 4), (COMMIT, 2)])
 def test_what_a_branch_said_is_old_after_a_day(revision: str, asked: int, hub: Hub) -> None:
     facts = ask("a/model", revision)
