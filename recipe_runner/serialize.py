@@ -20,6 +20,19 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def from_json(text: str | bytes) -> Any:
+    """What JSON from anybody says.
+
+    Raises:
+        ValueError: it is none, or nested more deeply than can be read.
+
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
+
+
 def write_json(path: Path, value: Any) -> Path:
     """Write a document whole or not at all, whoever else writes it now."""
     part = path.with_name(f".{uuid.uuid4().hex}.part")

@@ -1,6 +1,5 @@
 """What a new recipe is about: a model, as the hub or a folder describes it."""
 
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -13,6 +12,7 @@ from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.model.architecture import Architecture
 from recipe_runner.model.refusals import endpoint, page, problem
 from recipe_runner.model.weights import Problem, cached, of_folder
+from recipe_runner.serialize import from_json
 
 MODEL_ID: Final = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 CHATS: Final = re.compile(r"(?:^|[-_.])(?:instruct|chat|it)(?:$|[-_.])", re.IGNORECASE)
@@ -107,9 +107,7 @@ def _has_template(folder: Path | None, names: Iterable[str]) -> bool:
     if any(name.startswith("chat_template") for name in files):
         return True
     try:
-        return folder is not None and "chat_template" in json.loads(
-            (folder / "tokenizer_config.json").read_text("utf-8")
-        )
+        return folder is not None and "chat_template" in from_json((folder / "tokenizer_config.json").read_bytes())
     except (OSError, ValueError, TypeError):
         return False
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from recipe_runner.model.parts import PLAIN, Experts, Quantization, Vision, experts, quantization, vision
+from recipe_runner.model.serving import MOST
 
 DTYPE_BYTES: Final = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
 VOCABULARY_PADDING: Final = 64  # layers/vocab_parallel_embedding.py: to 64, not to 64 × tp
@@ -33,9 +34,6 @@ FAMILIES: Final[Mapping[str, Mapping[str, Any]]] = {
 # by model_type, where the text model's architecture is not named
 TYPES: Final = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "qwen3_moe": "Qwen3Moe"}
 MULTIMODAL: Final = ("InternVLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")
-
-
-MOST: Final = 1 << 50  # parameters of a model that there will not be
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ UNITS: Final = {
 }
 GPU_BLOCK: Final = 16
 CPU_BLOCK: Final = 128  # platforms/cpu.py
-MOST: Final = 1 << 50  # tokens, requests or bytes that no flag will ask for
+MOST: Final = 1 << 50  # parameters of a model, tokens or bytes that there will not be
 COUNTS: Final = ("kv_cache_memory_bytes", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size")
 ANY_LEN: Final = ("auto", -1, "-1")
 

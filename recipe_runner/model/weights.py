@@ -1,6 +1,5 @@
 """A model's files on this machine: in a folder, or in the Hugging Face cache. Asks no network, and imports no hub."""
 
-import json
 import os
 import re
 import shutil
@@ -9,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from math import prod
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.errors import Fault
-from recipe_runner.model.serving import GIB
+from recipe_runner.model.serving import GIB, MOST
+from recipe_runner.serialize import from_json
 
 MOST_HEADER: Final = 100_000_000  # bytes; safetensors itself refuses more
 CONFIGS: Final = ("config.json", "params.json")  # transformers, Mistral
@@ -73,6 +72,14 @@ def weight_files(names: Iterable[str]) -> list[str]:
 
 def of_folder(folder: Path, source: str | None = None, revision: str | None = None) -> ModelFacts | Problem:
     """The facts of a model in a folder; it takes milliseconds, as only the headers of the weights are read."""
+    try:
+        return _read(folder, source or f"the files in {folder}", revision)
+    except OSError as exc:
+        what = f"{exc.filename or folder} cannot be read: {exc.strerror}"
+        return Problem("content", what, "see to it that it can, or name another folder")
+
+
+def _read(folder: Path, source: str, revision: str | None) -> ModelFacts | Problem:
     config = read_config(folder)
     if isinstance(config, Problem):
         return config
@@ -89,9 +96,8 @@ def of_folder(folder: Path, source: str | None = None, revision: str | None = No
             return found
         parameters += found
     size = sum((folder / name).stat().st_size for name in names)
-    where = source or f"the files in {folder}"
     return ModelFacts(
-        source=where, revision=revision, parameters=dict(parameters) or None, bytes=size, config=config or {}
+        source=source, revision=revision, parameters=dict(parameters) or None, bytes=size, config=config or {}
     )
 
 
@@ -102,7 +108,7 @@ def read_config(folder: Path) -> dict[str, Any] | Problem:
         return {}
     do = "give the folder of a transformers model, with its config.json"
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = from_json(file.read_bytes())
     except OSError:
         return Problem("content", f"{folder} has no config.json", do)
     except ValueError:
@@ -184,7 +190,9 @@ def _needed(folder: Path) -> list[str]:
         if index not in names or (suffix == ".bin" and any(name.endswith(".safetensors") for name in names)):
             continue
         try:
-            return sorted(set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()))
+            listed = set(from_json((folder / index).read_bytes())["weight_map"].values())
+            if all(_top(name, suffix) for name in listed):
+                return sorted(listed)
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return weight_files(names)
@@ -199,14 +207,25 @@ def _parameters(file: Path) -> Counter[str] | Problem:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > min(size - 8, MOST_HEADER):
                 raise ValueError(length)
-            tensors = json.loads(stream.read(length))
+            tensors = from_json(stream.read(length))
         tensors.pop("__metadata__", None)
         found = Counter[str]()
         for tensor in tensors.values():
-            found[str(tensor["dtype"])] += prod(tensor["shape"])
+            found[str(tensor["dtype"])] += _count(tensor["shape"])
+        if found.total() > 8 * size:  # not a bit for each
+            raise ValueError(found)
         end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return Problem("content", f"{name} is not a safetensors file", do)
     if size < end:
         return Problem("content", f"{name} is cut off: it has {size} of {end} bytes", do)
     return found
+
+
+def _count(shape: Iterable[int]) -> int:
+    """How many parameters a tensor of this shape has; once there cannot be so many, it is multiplied no further."""
+    count = 1
+    for extent in shape:
+        if type(extent) is not int or not 0 <= (count := count * extent) < MOST:
+            raise ValueError(shape)
+    return count

@@ -215,7 +215,13 @@ def test_a_model_that_cannot_be_served(files: tuple[str, ...], what: str, hub: H
     assert ask("a/model") == Problem("content", what, FORMAT)
 
 
-@pytest.mark.parametrize("text", [b"[1]", b"{"])
+def test_sizes_that_no_model_has(hub: Hub) -> None:
+    hub.models["a/model"].parameters = {"BF16": -1}
+    what = f"{hub.url} answered something else than a description of a/model"
+    assert ask("a/model") == Problem("network", what, NETWORK)
+
+
+@pytest.mark.parametrize("text", [b"[1]", b"{", b"[" * 100_000])
 def test_a_config_that_is_none(text: bytes, hub: Hub) -> None:
     hub.models["a/model"].files["config.json"] = text
     what = "the config.json of a/model is not a JSON object"
