@@ -75,7 +75,7 @@ class Client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_keepalive_connections=0)  # each request has a connection that can be cut
         # a proxy from the environment must not stand between us and a server on this host
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False, headers=headers, limits=limits)
+        self._http = httpx.Client(timeout=timeout, trust_env=False, headers=headers, limits=limits)
 
     def __enter__(self) -> Self:
         return self
@@ -158,13 +158,15 @@ class Client:
 
         with Fuse(total_s, first_s or total_s) as fuse:
             try:
-                with self._http.stream(method, path, extensions={"trace": fuse.trace}, **request) as response:
+                with self._http.stream(
+                    method, self.url + path, extensions={"trace": fuse.trace}, **request
+                ) as response:
                     if response.status_code != 200:
                         raise refused(path, response)
                     yield response, fuse
             except httpx.ConnectTimeout as exc:
                 raise slow(f"{path} cannot be reached within {self.connect_s:g} s", "connect_s") from exc
-            except (httpx.HTTPError, AnswerError) as exc:
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, AnswerError) as exc:  # of a host that can be none
                 if fuse.blown or isinstance(exc, httpx.TimeoutException):
                     raise fuse.error(path) from exc
                 if isinstance(exc, AnswerError):
