@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.errors import Fault
 from recipe_runner.model.serving import GIB, MOST
+from recipe_runner.paths import there
 from recipe_runner.serialize import from_json
 
 MOST_HEADER: Final = 100_000_000  # bytes; safetensors itself refuses more
@@ -172,7 +173,7 @@ def snapshot(model_id: str, revision: str | None) -> Path | None:
         except OSError:
             return None
     folder = home / "snapshots" / commit
-    return folder if commit and folder.is_dir() else None
+    return folder if commit and there(folder, Path.is_dir) else None
 
 
 def _top(name: str, suffix: str) -> bool:
