@@ -61,7 +61,6 @@ def test_a_path_that_nobody_can_look_at(text: str, why: str, tmp_path: Path, mon
         ("validate", "{}"),
         ("record", "{}"),
         ("-m", "--resume", "{}"),
-        ("list", "--config-dir", "{}"),
     ],
 )
 def test_paths_are_refused_by_whatever_verb_takes_them(words: tuple[str, ...], cli: Callable[..., Answer]) -> None:

@@ -58,7 +58,7 @@ class Space:
     def astray(self) -> Iterator[Fault]:
         """What is wrong with the person's folders."""
         for folder in self.config_dirs:
-            if not there(folder, Path.is_dir):
+            if not there(folder / "..", Path.is_dir):  # nor where we may not look into it
                 yield Fault("--config-dir", f"there is no folder {folder}", "check the path")
             elif folder.name in (*GROUPS, "recipes") and any(folder.glob("*.yaml")):
                 do = f"name the folder above: --config-dir {short(folder.resolve().parent)}"

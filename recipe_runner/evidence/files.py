@@ -132,7 +132,7 @@ def changed(document: Mapping[str, Any], recipe_file: Path, folders: Iterable[Pa
 
 def _is(file: Path, sha: Any) -> bool:
     try:
-        return sha256(file) == sha
+        return bool(sha256(file) == sha)
     except OSError:  # we may not read it
         return False
 
