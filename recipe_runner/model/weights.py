@@ -120,9 +120,22 @@ def read_config(folder: Path) -> dict[str, Any] | Problem:
 def hub_cache() -> Path:
     """Where Hugging Face's tools keep models: read here, as importing them takes 0.2 s."""
     own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return _expanded(own) if own else _hub_home() / "hub"
+
+
+def hub_token() -> Path:
+    """The file where `hf auth login` puts a token."""
+    own = os.environ.get("HF_TOKEN_PATH")
+    return _expanded(own) if own else _hub_home() / "token"
+
+
+def _hub_home() -> Path:
     shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    path = own or str(Path(os.environ.get("HF_HOME") or f"{shared}/huggingface") / "hub")
-    return Path(os.path.expandvars(path)).expanduser()
+    return _expanded(os.environ.get("HF_HOME") or f"{shared}/huggingface")
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expandvars(os.path.expanduser(path)))  # noqa: PTH111 — Path's raises for a user who is not there
 
 
 def model_cache(model_id: str) -> Path:
@@ -153,8 +166,8 @@ def missing_bytes(model_id: str, revision: str | None, facts: ModelFacts | None)
 def room(needed: int) -> Problem | None:
     """Whether the cache's disk has room for so many bytes."""
     folder = hub_cache()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    place = next(parent for parent in (folder, *folder.parents) if there(parent, Path.exists))
+    free = shutil.disk_usage(place).free
     if free >= needed:
         return None
     what = f"the download takes {gib(needed)}, and {folder} has {gib(free)} free"
