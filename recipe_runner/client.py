@@ -128,7 +128,7 @@ class Client:
         try:
             entries = sorted(answer["data"], key=lambda entry: int(entry["index"]))
             return [[_number(value) for value in entry["embedding"]] for entry in entries]
-        except (TypeError, KeyError, ValueError) as exc:
+        except (TypeError, KeyError, ValueError, OverflowError) as exc:
             raise AnswerError("/v1/embeddings answered without vectors in `data`") from exc
 
     def _generated(self, path: str, body: Mapping[str, Any], heard: "_Heard") -> Answer:
@@ -199,7 +199,8 @@ class _Heard:
     def answer(self, text: Any, seconds: float, usage: Any, ttft_s: float | None = None) -> Answer:
         calls = tuple(Call(**self.calls[index]) for index in sorted(self.calls))
         said = "" if text is None else str(text)
-        return Answer(said, seconds, usage or {}, ttft_s, self.reasoning, calls, self.finish)
+        counted = usage if isinstance(usage, Mapping) else {}
+        return Answer(said, seconds, counted, ttft_s, self.reasoning, calls, self.finish)
 
 
 def _number(value: Any) -> float:
