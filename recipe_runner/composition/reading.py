@@ -148,8 +148,8 @@ class _Reader:
 
     def flags(self, serve: Mapping[str, Any]) -> None:
         if isinstance(host := serve.get("host"), str) and not is_host(host):
-            do = "write an address, such as 127.0.0.1 or ::1, or the name of a host"
-            self.fault("serve.host", f"{host[:80]!r} is none", do)
+            do = "write an address, such as 127.0.0.1 or ::1, or a name"
+            self.fault("serve.host", f"no host can be called {host[:80]!r}", do)
         for key in serve:
             if key in ELSEWHERE:
                 self.fault(f"serve.{key}", "this has a place of its own", f"write {ELSEWHERE[key]}={serve[key]}")

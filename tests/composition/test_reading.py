@@ -61,8 +61,8 @@ def test_a_recipes_weights_may_not_be_outside_its_folder(
 def test_a_host_that_can_be_none_is_refused(host: str, recipe: Callable[..., Path], cli: Callable[..., Answer]) -> None:
     recipe(f"serve: {{host: '{host}'}}\n")
     assert cli("plan", "recipe=mine", "hardware=h100x1").refusal == [
-        f"serve.host (recipes/mine.yaml:1) — {host!r} is none; "
-        "write an address, such as 127.0.0.1 or ::1, or the name of a host"
+        f"serve.host (recipes/mine.yaml:1) — no host can be called {host!r}; "
+        "write an address, such as 127.0.0.1 or ::1, or a name"
     ]
 
 
