@@ -75,7 +75,7 @@ class Client:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_keepalive_connections=0)  # each request has a connection that can be cut
         # a proxy from the environment must not stand between us and a server on this host
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=False, headers=headers, limits=limits)
+        self._http = httpx.Client(timeout=timeout, trust_env=False, headers=headers, limits=limits)
 
     def __enter__(self) -> Self:
         return self
@@ -128,7 +128,7 @@ class Client:
         try:
             entries = sorted(answer["data"], key=lambda entry: int(entry["index"]))
             return [[_number(value) for value in entry["embedding"]] for entry in entries]
-        except (TypeError, KeyError, ValueError) as exc:
+        except (TypeError, KeyError, ValueError, OverflowError) as exc:
             raise AnswerError("/v1/embeddings answered without vectors in `data`") from exc
 
     def _generated(self, path: str, body: Mapping[str, Any], heard: "_Heard") -> Answer:
@@ -158,13 +158,15 @@ class Client:
 
         with Fuse(total_s, first_s or total_s) as fuse:
             try:
-                with self._http.stream(method, path, extensions={"trace": fuse.trace}, **request) as response:
+                with self._http.stream(
+                    method, self.url + path, extensions={"trace": fuse.trace}, **request
+                ) as response:
                     if response.status_code != 200:
                         raise refused(path, response)
                     yield response, fuse
             except httpx.ConnectTimeout as exc:
                 raise slow(f"{path} cannot be reached within {self.connect_s:g} s", "connect_s") from exc
-            except (httpx.HTTPError, AnswerError) as exc:
+            except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, AnswerError) as exc:  # of a host that can be none
                 if fuse.blown or isinstance(exc, httpx.TimeoutException):
                     raise fuse.error(path) from exc
                 if isinstance(exc, AnswerError):
@@ -197,7 +199,8 @@ class _Heard:
     def answer(self, text: Any, seconds: float, usage: Any, ttft_s: float | None = None) -> Answer:
         calls = tuple(Call(**self.calls[index]) for index in sorted(self.calls))
         said = "" if text is None else str(text)
-        return Answer(said, seconds, usage or {}, ttft_s, self.reasoning, calls, self.finish)
+        counted = usage if isinstance(usage, Mapping) else {}
+        return Answer(said, seconds, counted, ttft_s, self.reasoning, calls, self.finish)
 
 
 def _number(value: Any) -> float:

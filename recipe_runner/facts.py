@@ -84,7 +84,7 @@ class Facts:
     def architecture_names(self) -> tuple[str, ...]:
         """What the model's config.json says it is."""
         named = self.model.config.get("architectures") if self.model else None
-        return tuple(name for name in named or () if isinstance(name, str))
+        return tuple(name for name in named if isinstance(name, str)) if isinstance(named, list) else ()
 
 
 def host() -> Host:

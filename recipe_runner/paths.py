@@ -1,7 +1,10 @@
 """Where things are: shipped data, the person's own files, caches."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+from recipe_runner.errors import Fault, RecipeError
 
 PACKAGE = Path(__file__).parent
 
@@ -25,6 +28,31 @@ def cache() -> Path:
 def state() -> Path:
     """What must outlive a run that is killed: which servers it launched."""
     return _xdg("XDG_STATE_HOME", ".local/state") / "recipe-runner"
+
+
+def there(path: Path, is_one: Callable[[Path], bool] = Path.is_file) -> bool:
+    """Whether there is such a file that we may look at; no, where none could have that name."""
+    try:
+        return is_one(path)
+    except OSError:
+        return False
+
+
+def typed(text: str) -> Path:
+    """A path that a person typed; there need be nothing yet.
+
+    Raises:
+        RecipeError: there can be nothing, or we may not look at it.
+
+    """
+    try:
+        Path(text, "..").stat()  # so that of a folder it is asked whether what is in it can be looked at, too
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as exc:
+        why = exc.strerror if isinstance(exc, OSError) else str(exc)
+        raise RecipeError(Fault(text[:80], f"this cannot be looked at: {why}", "check the path")) from exc
+    return Path(text)
 
 
 def short(path: Path | str) -> str:

@@ -16,7 +16,7 @@ from recipe_runner.host.flags import switches, unknown
 from recipe_runner.host.hardware import DEVICES, mismatch
 from recipe_runner.host.orphans import CURE
 from recipe_runner.host.versions import outdated
-from recipe_runner.model.serving import Serving
+from recipe_runner.model.serving import Serving, misread
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.weights import Problem
 from recipe_runner.serialize import safe_line
@@ -66,10 +66,11 @@ def findings(request: Request, facts: Facts, hardware: Hardware, spread: Spread)
     for found in unknown(request.serve, facts.options) if facts.options else ():
         what = f"the vLLM that is installed here has no flag {found.key}"
         yield Finding("flags", Fault(request.folded.where(f"serve.{found.key}"), what, found.do))
-    for key, do in switches(request.serve, facts.options):
-        what = f"{request.serve[key]!r} is a value, and a flag that is only switched on or off takes none"
+    no_switch = "is a value, and a flag that is only switched on or off takes none"
+    unread = [(key, no_switch, do) for key, do in switches(request.serve, facts.options)]
+    for key, what, do in (*unread, *misread(request.serve)):
         do = f"{do}; preflight.flags=warn passes it on all the same"
-        yield Finding("flags", Fault(request.folded.where(f"serve.{key}"), what, do))
+        yield Finding("flags", Fault(request.folded.where(f"serve.{key}"), f"{request.serve[key]!r} {what}", do))
     if facts.model_problem and not request.engine.simulated:
         yield _model(request, facts.model_problem)
     if facts.port_holder is not None:

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import ipaddress
 import os
 import shutil
 import signal
@@ -61,6 +62,17 @@ def adopt_orphans() -> None:
     """Have what our commands leave behind become children of ours, where we find it (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def is_host(name: str) -> bool:
+    """Whether a server could listen, or be found, under that name or address."""
+    try:
+        if ":" in name:
+            ipaddress.IPv6Address(name)
+        name.encode("idna")
+    except ValueError:  # a `UnicodeError`, too, as `bind` would raise it
+        return False
+    return True
 
 
 def port_free(host: str | None, port: int) -> bool:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -24,9 +25,22 @@ def to_json(value: Any, *, indent: int | None = None) -> str:
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def from_json(text: str | bytes) -> Any:
+    """What JSON from anybody says.
+
+    Raises:
+        ValueError: it is none, or nested more deeply than can be read.
+
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as exc:
+        raise ValueError("it is nested too deeply") from exc
+
+
 def write_json(path: Path, value: Any) -> Path:
-    """Write a document whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
+    """Write a document whole or not at all, whoever else writes it now."""
+    part = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         part.write_text(to_json(value, indent=2) + "\n", encoding="utf-8")
         part.replace(path)

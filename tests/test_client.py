@@ -107,6 +107,7 @@ def ask_models(client: Client) -> object:
     ("ask", "body"),
     [
         (ask_completion, {"choices": [{"text": None}], "usage": None}),
+        (ask_completion, {"choices": [{"text": None}], "usage": "none"}),
         (ask_chat, {"choices": [{"message": {"content": None}}], "usage": None}),
     ],
 )
@@ -143,6 +144,7 @@ NO_VECTORS = "/v1/embeddings answered without vectors in `data`"
         (ask_vectors, 200, '{"data": [{"embedding": [1]}]}', NO_VECTORS),
         (ask_vectors, 200, '{"data": [{"index": 0, "embedding": ["x"]}]}', NO_VECTORS),
         (ask_vectors, 200, '{"data": [{"index": 0, "embedding": 1}]}', NO_VECTORS),
+        (ask_vectors, 200, f'{{"data": [{{"index": 0, "embedding": [1{"0" * 400}]}}]}}', NO_VECTORS),
         (ask_vectors, 404, '{"detail": "Not Found"}', """/v1/embeddings answered 404: '{"detail": "Not Found"}'"""),
         (ask_models, 200, "{}", NO_LIST),
         (ask_models, 200, '{"data": null}', NO_LIST),

@@ -266,6 +266,23 @@ def test_attaching_to_nothing_is_refused(no_vllm: None, monkeypatch: pytest.Monk
     )
 
 
+@pytest.mark.parametrize(
+    ("host", "why"),
+    [
+        ("a..b", "encoding with 'idna' codec failed (UnicodeError: label empty or too long)"),
+        ("[v1.x]", "Invalid IPv6 address: '[v1.x]'"),
+        ("xn--a", "Codepoint U+0080 at position 1 of '\\x80' not allowed"),
+    ],
+)
+def test_attaching_to_what_can_be_no_host_is_refused(host: str, why: str, no_vllm: None) -> None:
+    with pytest.raises(RecipeError) as error:
+        attaching(f"http://{host}")
+    assert str(error.value) == (
+        f"engine.url — no server answers at http://{host}: /v1/models cannot be reached: {why}; "
+        "start it, or correct the address"
+    )
+
+
 def test_attaching_to_a_server_without_models_is_refused(
     served: Callable[[str], str], no_vllm: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -338,6 +338,28 @@ def test_what_yaml_once_read_as_true_is_refused_before_vllm_refuses_it(recipe: C
     assert f"'yes' {takes}; write true; {do}" in warnings(*words, "preflight.flags=warn", launching=False)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("serve.max_model_len=-5", "-5 {count}"),
+        ("serve.max_model_len='2 k'", "'2 k' {count}"),
+        ("serve.max_num_seqs=0", "0 {count}"),
+        ("serve.max_num_batched_tokens=[1]", "[1] {count}"),
+        ("serve.block_size=true", "True {count}"),
+        (f"serve.kv_cache_memory_bytes='{'9' * 400}'", f"'{'9' * 400}' {{count}}"),
+        ("serve.gpu_memory_utilization=0", "0 {share}"),
+        ("serve.gpu_memory_utilization=92", "92 {share}"),
+        ("serve.gpu_memory_utilization='nan'", "'nan' {share}"),
+    ],
+)
+def test_numbers_that_decide_memory_are_refused_where_they_are_none(words: str, told: str) -> None:
+    count = "is not a whole number above 0, or too large to be meant; write one, such as 32768 or 32k"
+    share = "is not a share of the memory; write a number above 0, and at most 1"
+    told = f"{told.format(count=count, share=share)}; preflight.flags=warn passes it on all the same"
+    assert refused("hardware=a100x1", words, launching=False) == [f"{words.partition('=')[0]} — {told}"]
+    assert told in warnings("hardware=a100x1", words, "preflight.flags=warn", launching=False)
+
+
 def test_fewer_devices_are_named_than_are_needed(nvml: Nvml) -> None:
     nvml.has(gpu(), gpu())
     assert refused("hardware=a100x2", "parallelism.tp=2", "env.CUDA_VISIBLE_DEVICES='0'") == [

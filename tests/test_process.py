@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from recipe_runner import process
-from recipe_runner.process import Child, adopt_orphans, find, port_free, shell, words
+from recipe_runner.process import Child, adopt_orphans, find, is_host, port_free, shell, words
 from tests.running import free_port, until
 
 
@@ -97,6 +97,11 @@ def test_a_port_is_free_or_not(host: str | None) -> None:
 def test_ports_of_ipv6() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
         assert not port_free("::1", listening.getsockname()[1])
+
+
+@pytest.mark.parametrize("name", ["", "0.0.0.0", "::", "fe80::1%eth0", "localhost", "bücher.example", "my_host.a."])
+def test_names_of_hosts(name: str) -> None:
+    assert is_host(name)
 
 
 def test_connections_that_linger_do_not_count() -> None:

@@ -1,6 +1,7 @@
 import json
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import MappingProxyType
 
@@ -41,6 +42,19 @@ def test_a_word_for_a_shell_steers_nothing_and_means_the_same(word: str, shown: 
         ["bash", "-c", f"printf %s {shown}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}
     )
     assert done.stdout == os.fsencode(word)
+
+
+def test_many_may_write_one_document_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+
+    def write(number: int) -> None:
+        for _ in range(200):
+            serialize.write_json(file, {"by": number})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert json.loads(file.read_text())["by"] in range(8)
+    assert [*tmp_path.iterdir()] == [file]
 
 
 @given(st.text(), st.text())

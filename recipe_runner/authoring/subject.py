@@ -1,6 +1,5 @@
 """What a new recipe is about: a model, as the hub or a folder describes it."""
 
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -13,9 +12,12 @@ from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.model.architecture import Architecture
 from recipe_runner.model.refusals import endpoint, page, problem
 from recipe_runner.model.weights import Problem, cached, of_folder
+from recipe_runner.paths import there
+from recipe_runner.serialize import from_json
 
 MODEL_ID: Final = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?", re.ASCII)
 CHATS: Final = re.compile(r"(?:^|[-_.])(?:instruct|chat|it)(?:$|[-_.])", re.IGNORECASE)
+FOLDER: Final = "give the folder of a transformers model, with its config.json"
 ELSEWHERE: Final = "say --offline to do without the model's facts, or --model ./FOLDER to read them there"
 PLANNED: Final = frozenset(  # keys of config.json that planning reads, at its top and in text_config
     (
@@ -53,8 +55,11 @@ def look(model: str, *, offline: bool) -> Subject:
         RecipeError: there is no such model, it may not be read, or nobody answers.
 
     """
-    folder = Path(model).expanduser()
-    if model.startswith((".", "/", "~")) or folder.is_dir():
+    try:
+        folder = Path(model).expanduser()
+    except RuntimeError as exc:  # ~ of nobody
+        raise RecipeError(Fault("--model", f"there is no folder {model[:80]}", FOLDER)) from exc
+    if model.startswith((".", "/", "~")) or there(folder, Path.is_dir):
         return _in_folder(folder)
     if not MODEL_ID.fullmatch(model):
         raise RecipeError(Fault("--model", f"{model!r} is not a name that a model can have", "write it as owner/name"))
@@ -74,9 +79,8 @@ def look(model: str, *, offline: bool) -> Subject:
 
 
 def _in_folder(folder: Path) -> Subject:
-    if not folder.is_dir():
-        do = "give the folder of a transformers model, with its config.json"
-        raise RecipeError(Fault("--model", f"there is no folder {folder}", do))
+    if not there(folder, Path.is_dir):
+        raise RecipeError(Fault("--model", f"there is no folder {str(folder)[:80]}", FOLDER))
     name = re.sub(r"[^\w.-]+", "-", folder.resolve().name, flags=re.ASCII).strip("-.") or "model"
     found = of_folder(folder, f"the files in a folder {name}, read on {time.strftime('%Y-%m-%d', time.gmtime())}")
     if isinstance(found, Problem):
@@ -107,9 +111,7 @@ def _has_template(folder: Path | None, names: Iterable[str]) -> bool:
     if any(name.startswith("chat_template") for name in files):
         return True
     try:
-        return folder is not None and "chat_template" in json.loads(
-            (folder / "tokenizer_config.json").read_text("utf-8")
-        )
+        return folder is not None and "chat_template" in from_json((folder / "tokenizer_config.json").read_bytes())
     except (OSError, ValueError, TypeError):
         return False
 

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Final, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from recipe_runner.api import Bench, Benchmark, Outcome, Target, skipped
 from recipe_runner.benchmarks.judging import METRICS, measured
@@ -61,17 +61,26 @@ class VllmBench(Benchmark):
     extra_args: dict[str, Any] = {}
     """Any other flag of `vllm bench serve`, by its name."""
 
+    @field_validator("extra_args")
+    @classmethod
+    def _are_no_fields(cls, value: dict[str, Any]) -> dict[str, Any]:
+        own = VllmBench.model_fields.keys() - Benchmark.model_fields.keys()
+        if twice := [name for key in value if (name := key.replace("-", "_")) in own]:
+            raise ValueError(f"write {', '.join(twice)} beside extra_args, as a field")
+        return value
+
     def unmeasured(self) -> int:
         """Warm-ups, and the request that tests whether the server is ready, which vLLM since 0.14 makes if told to."""
         return self._flag("num_warmups", 0) + (self._flag("ready_check_timeout_sec", 0) > 0)
 
     def shared_prefix(self) -> float | None:
         """Every prompt begins with the same prefix, and the first one is that of each unmeasured request, too."""
-        given = {key.replace("-", "_"): value for key, value in self.extra_args.items()}
-        if given.get("dataset_name", self.dataset_name) != "random" or self.backend not in COMPLETIONS:
+        if self.dataset_name != "random" or self.backend not in COMPLETIONS:
             return None
         prefix, extra = self._flag("random_prefix_len", 0), self.unmeasured()
         length = prefix + self._flag("input_len", self._flag("random_input_len", INPUT_LEN))
+        if length < 1:  # which vLLM will refuse
+            return None
         return (extra * length + (self.num_prompts - 1) * prefix) / ((extra + self.num_prompts) * length)
 
     def argv(self, target: Target) -> tuple[str, ...]:
@@ -95,14 +104,12 @@ class VllmBench(Benchmark):
 
     def _fresh(self, bench: Bench) -> Self:
         """The same with prompts that the server has not seen; the very same, where that is so anyway."""
-        seed = self._flag("seed", 0)
-        if (fresh := bench.fresh_seed(seed)) == seed:
-            return self
-        extra = {name: value for name, value in self.extra_args.items() if name != "seed"}
-        return self.model_copy(update={"seed": fresh, "extra_args": extra})
+        seed = self.seed or 0
+        fresh = bench.fresh_seed(seed)
+        return self if fresh == seed else self.model_copy(update={"seed": fresh})
 
     def _flag(self, name: str, default: int) -> int:
-        """A flag's value, wherever it was given."""
+        """A flag's value, wherever it was given: in a field, or among the others."""
         given = {key.replace("-", "_"): value for key, value in self.extra_args.items()}
         value = given.get(name, getattr(self, name, None))
         return value if isinstance(value, int) else default

@@ -54,4 +54,11 @@ class Embedding(Check):
 
 def cosine(one: Vector, two: Vector) -> float:
     """How near two directions are: 1 if they are the same."""
-    return sum(a * b for a, b in zip(one, two, strict=True)) / (math.hypot(*one) * math.hypot(*two))
+    return sum(a * b for a, b in zip(_unit(one), _unit(two), strict=True))
+
+
+def _unit(vector: Vector) -> Vector:
+    """The same direction, of length 1; by the largest first, as products of very small numbers are 0."""
+    largest = max(map(abs, vector))
+    length = math.hypot(*(value / largest for value in vector))
+    return [value / largest / length for value in vector]

@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator
+
+if TYPE_CHECKING:
+    from referencing._core import Resolver
 
 
 def misfit(text: str, schema: Mapping[str, Any]) -> tuple[Any, str]:
@@ -12,6 +15,7 @@ def misfit(text: str, schema: Mapping[str, Any]) -> tuple[Any, str]:
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
     from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
     try:
         value = json.loads(text)
@@ -21,6 +25,8 @@ def misfit(text: str, schema: Mapping[str, Any]) -> tuple[Any, str]:
         worst = best_match(Draft202012Validator(schema, registry=Registry()).iter_errors(value))
     except RecursionError:
         return value, "cannot be held against the schema, which has no end"
+    except Unresolvable:
+        return value, "cannot be held against the schema, whose `$ref` leads to no schema"
     return value, f"does not fit the schema: {worst.json_path}: {worst.message}" if worst else ""
 
 
@@ -35,8 +41,7 @@ def _is_schema(value: dict[str, Any]) -> dict[str, Any]:
         Draft202012Validator.check_schema(value)
     except SchemaError as exc:
         raise ValueError(f"this is not a JSON schema: {exc.json_path}: {exc.message}") from exc
-    resolver = Registry().with_resource("", DRAFT202012.create_resource(value)).resolver()
-    for reference in _references(value):
+    for reference, resolver in _references(value, Registry().resolver_with_root(DRAFT202012.create_resource(value))):
         try:
             found = resolver.lookup(reference).contents
         except (Unresolvable, TypeError):  # the latter where it leads through a number
@@ -46,15 +51,19 @@ def _is_schema(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-def _references(schema: Any) -> Iterator[str]:
-    """Where a schema leads to."""
+def _references(schema: Any, resolver: "Resolver") -> Iterator[tuple[str, "Resolver"]]:
+    """Where a schema leads to, and from where: below an `$id` all is relative to that."""
+    from referencing.jsonschema import DRAFT202012
+
     if isinstance(schema, dict):
-        yield from (schema[key] for key in ("$ref", "$dynamicRef") if isinstance(schema.get(key), str))
+        if isinstance(schema.get("$id"), str):
+            resolver = resolver.in_subresource(DRAFT202012.create_resource(schema))
+        yield from ((schema[key], resolver) for key in ("$ref", "$dynamicRef") if isinstance(schema.get(key), str))
         for inner in schema.values():
-            yield from _references(inner)
+            yield from _references(inner, resolver)
     elif isinstance(schema, list):
         for inner in schema:
-            yield from _references(inner)
+            yield from _references(inner, resolver)
 
 
 Schema = Annotated[dict[str, Any], AfterValidator(_is_schema)]

@@ -11,6 +11,7 @@ from recipe_runner.serialize import quoted
 FILLER = "The sea was calm that day, and the gulls sat on the wall. Nobody came, and nothing was said. "
 SAMPLE = 4  # fillers whose tokens say how many one has
 REQUESTS = 5
+MOST = 10_000_000  # tokens: no model takes a longer text
 NEAR = 0.95  # of `tokens` is near enough
 
 
@@ -23,7 +24,7 @@ class LongContext(Samples):
 
     prompt: str = "What is the number of the lighthouse?"
     """What is asked after the text."""
-    tokens: int = Field(ge=1)
+    tokens: int = Field(ge=1, le=MOST)
     """How long the text is."""
     depth: float = Field(default=0.5, ge=0, le=1)
     """Where the needle is: 0 is the beginning, 1 the end."""
@@ -73,4 +74,5 @@ class LongContext(Samples):
 
     @staticmethod
     def _counted(answer: Answer) -> int:
-        return int(answer.usage.get("prompt_tokens") or 0)
+        counted = answer.usage.get("prompt_tokens")
+        return counted if isinstance(counted, int) and 0 < counted < MOST else 0

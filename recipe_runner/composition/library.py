@@ -1,10 +1,10 @@
 """Where recipes are, by name. No Hydra here: `list` must be instant."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.paths import shipped
+from recipe_runner.paths import shipped, there
 from recipe_runner.plugins import packages
 
 SECTIONS: Final = frozenset(
@@ -27,20 +27,12 @@ def find(name: str, among: Iterable[Path]) -> Path | None:
     return next((file for file in files if there(file)), None)
 
 
-def there(path: Path, is_one: Callable[[Path], bool] = Path.is_file) -> bool:
-    """Whether there is such a file; no, where none could have that name."""
-    try:
-        return is_one(path)
-    except OSError:
-        return False
-
-
 def names(among: Iterable[Path]) -> dict[str, Path]:
     """Every recipe by name; the first folder that has a name wins."""
     found: dict[str, Path] = {}
     for folder in among:
         for file in sorted(folder.glob("*.yaml")):
-            if file.is_file():
+            if there(file):
                 found.setdefault(file.stem, file)
     return found
 

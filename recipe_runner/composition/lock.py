@@ -13,14 +13,13 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from recipe_runner.composition import added
 from recipe_runner.composition.layers import Layer, Origin
-from recipe_runner.composition.library import there
 from recipe_runner.composition.schema import Section
 from recipe_runner.composition.space import DEFAULTS, Space, unknown_key
 from recipe_runner.composition.stack import nested
 from recipe_runner.composition.words import UNSEEN
 from recipe_runner.composition.yamlfile import read
 from recipe_runner.errors import Fault, RecipeError
-from recipe_runner.paths import short
+from recipe_runner.paths import short, there
 
 FORMAT: Final = 1
 LAYER: Final = "lock"

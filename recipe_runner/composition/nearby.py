@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.composition import library
 from recipe_runner.errors import Fault
-from recipe_runner.paths import short
+from recipe_runner.paths import short, there
 
 MOST: Final = 1000  # folders that are looked into
 
@@ -16,9 +15,9 @@ MOST: Final = 1000  # folders that are looked into
 def recipe(name: str, folders: Iterable[Path]) -> Fault | None:
     """A file that was meant to be this recipe, and is passed over for how it ends or where it is."""
     for file in (folder / f"{name}.yml" for folder in folders):
-        if library.there(file):
+        if there(file):
             return Fault("recipe", f"{short(file)} is not read: recipes end in .yaml", f"rename it to {name}.yaml")
-    if library.there(Path(f"{name}.yaml")):
+    if there(Path(f"{name}.yaml")):
         what = f"{name}.yaml is here, and not in the folder recipes"
         return Fault("recipe", what, f"write recipe=./{name}.yaml, or move it there")
     return None
@@ -26,7 +25,7 @@ def recipe(name: str, folders: Iterable[Path]) -> Fault | None:
 
 def choice(group: str, name: str, config_dirs: Iterable[Path]) -> Fault | None:
     """A file that was meant by a choice of another group, and lies where nobody looks."""
-    file = next((file for file in _places(group, name, config_dirs) if library.there(file)), None)
+    file = next((file for file in _places(group, name, config_dirs) if there(file)), None)
     if file is None:
         return None
     if file.suffix != ".yaml":

@@ -29,6 +29,7 @@ from recipe_runner.composition.schema import (
 )
 from recipe_runner.composition.stack import typed as last
 from recipe_runner.errors import Fault, RecipeError, choose
+from recipe_runner.process import is_host
 
 ELSEWHERE: Final = {  # flags of vLLM that have a place of their own
     "tensor_parallel_size": "parallelism.tp",
@@ -146,6 +147,9 @@ class _Reader:
         return self.section("model", Model, values)
 
     def flags(self, serve: Mapping[str, Any]) -> None:
+        if isinstance(host := serve.get("host"), str) and not is_host(host):
+            do = "write an address, such as 127.0.0.1 or ::1, or a name"
+            self.fault("serve.host", f"no host can be called {host[:80]!r}", do)
         for key in serve:
             if key in ELSEWHERE:
                 self.fault(f"serve.{key}", "this has a place of its own", f"write {ELSEWHERE[key]}={serve[key]}")

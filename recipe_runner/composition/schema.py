@@ -17,6 +17,7 @@ from recipe_runner.errors import choose
 if TYPE_CHECKING:
     from recipe_runner.composition.compose import Composed
 
+MOST_DEVICES: Final = 1024  # every way to share them is weighed
 Flag = bool | int | float | str | list[Any] | dict[str, Any]
 
 
@@ -37,6 +38,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Size = Annotated[int, Field(ge=0, le=1 << 60)]
+
+
 class ModelFacts(Section):
     """What planning needs to know of a model, and where that was found; what is not known is left out.
 
@@ -47,8 +51,8 @@ class ModelFacts(Section):
     revision: str | None = None
     licence: str | None = None
     gated: bool | None = None
-    parameters: dict[str, int] | None = None
-    bytes: int | None = None
+    parameters: dict[str, Size] | None = None
+    bytes: Size | None = None
     config: dict[str, Any] = {}
 
 
@@ -66,7 +70,7 @@ class Hardware(Section):
     """What a profile says: how many accelerators, and what each is. Memory in GiB, as torch sees it."""
 
     accelerator: str | None = None
-    count: int | None = Field(default=None, ge=1, le=1024)
+    count: int | None = Field(default=None, ge=1, le=MOST_DEVICES)
     nodes: Literal[1] = 1
     memory_gib: float | None = Field(default=None, gt=0, le=1_000_000)
     compute_capability: str | None = None
@@ -78,9 +82,9 @@ class Hardware(Section):
 class Parallelism(Section):
     """How many GPUs share one copy of the model (tp, pp), and how many copies there are (dp)."""
 
-    tp: int = Field(default=1, ge=1)
-    dp: int = Field(default=1, ge=1)
-    pp: int = Field(default=1, ge=1)
+    tp: int = Field(default=1, ge=1, le=MOST_DEVICES)
+    dp: int = Field(default=1, ge=1, le=MOST_DEVICES)
+    pp: int = Field(default=1, ge=1, le=MOST_DEVICES)
 
     @property
     def world(self) -> int:

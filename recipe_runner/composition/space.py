@@ -9,7 +9,7 @@ from typing import Final
 
 from recipe_runner.composition import library, nearby
 from recipe_runner.errors import Fault, RecipeError, choose
-from recipe_runner.paths import personal_config, shipped, short
+from recipe_runner.paths import personal_config, shipped, short, there
 from recipe_runner.plugins import packages
 
 GROUPS: Final = ("recipe", "hardware", "engine", "parallelism", "validation", "benchmark")
@@ -42,7 +42,7 @@ class Space:
 
     @property
     def conf(self) -> list[Path]:
-        own = (folder for folder in self.config_dirs if library.there(folder, Path.is_dir))
+        own = (folder for folder in self.config_dirs if there(folder, Path.is_dir))
         return [*own, *packages.folders(), shipped("conf")]
 
     def file(self, group: str, name: str) -> Path:
@@ -56,12 +56,12 @@ class Space:
     def _files(self, group: str, name: str) -> list[Path]:
         """The files of that name, the one that counts first."""
         folders = self.recipes if group == "recipe" else [folder / group for folder in self.conf]
-        return [file for folder in folders if library.there(file := folder / f"{name}.yaml")]
+        return [file for folder in folders if there(file := folder / f"{name}.yaml")]
 
     def astray(self) -> Iterator[Fault]:
         """What is wrong with the person's folders."""
         for folder in self.config_dirs:
-            if not library.there(folder, Path.is_dir):
+            if not there(folder / "..", Path.is_dir):  # nor where we may not look into it
                 yield Fault("--config-dir", f"there is no folder {folder}", "check the path")
             elif folder.name in (*GROUPS, "recipes") and any(folder.glob("*.yaml")):
                 do = f"name the folder above: --config-dir {short(folder.resolve().parent)}"
@@ -77,7 +77,7 @@ class Space:
         yield from (("--config-dir", fault) for fault in self.astray())
         for group, name in choices.items():
             if group == "recipe" and _is_path(name):
-                if not library.there(Path(name)):
+                if not there(Path(name)):
                     yield group, Fault("recipe", f"there is no file {name}", "check the path")
                 elif Path(name).suffix != ".yaml":
                     yield group, Fault("recipe", f"{name} is not the name of a recipe's file", "let it end in .yaml")

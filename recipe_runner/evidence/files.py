@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from recipe_runner.composition import library
-from recipe_runner.paths import short
+from recipe_runner.paths import short, there
 
 KIND: Final = "evidence"
 RESULTS: Final = "results"
@@ -71,8 +71,9 @@ def of(recipe_file: Path, folders: Iterable[Path]) -> Iterator[Evidence]:
     """The evidence of a recipe: beside it, and in the other folders of recipes, unless it is of theirs of that name."""
     among = list(dict.fromkeys((recipe_file.parent, *folders)))
     for folder in among:
-        theirs = folder != recipe_file.parent and library.there(folder / recipe_file.name)
-        for file in sorted((folder / RESULTS / recipe_file.stem).glob("*.json")):
+        theirs = folder != recipe_file.parent and there(folder / recipe_file.name)
+        results = folder / RESULTS / recipe_file.stem
+        for file in sorted(results.glob("*.json")) if there(results, Path.is_dir) else ():
             document = read(file)
             if is_evidence(document):
                 same = document.get("digest") == digest(document) and not changed(document, recipe_file, among)
@@ -126,7 +127,14 @@ def changed(document: Mapping[str, Any], recipe_file: Path, folders: Iterable[Pa
     parents = recipe.get("inherits")
     known = {recipe_file.stem: recipe.get("sha256"), **(parents if isinstance(parents, dict) else {})}
     files = {name: library.find(name, (recipe_file.parent, *folders)) for name in known}
-    return [name for name, sha in known.items() if (file := files[name]) is None or sha256(file) != sha]
+    return [name for name, sha in known.items() if (file := files[name]) is None or not _is(file, sha)]
+
+
+def _is(file: Path, sha: Any) -> bool:
+    try:
+        return bool(sha256(file) == sha)
+    except OSError:  # we may not read it
+        return False
 
 
 def sha256(file: Path) -> str:

@@ -10,14 +10,13 @@ from typing import Any, Final, get_args
 import yaml
 
 from recipe_runner.api import Asset, Plugin
-from recipe_runner.composition.library import there
 from recipe_runner.composition.lock import FORMAT
 from recipe_runner.composition.space import Space
 from recipe_runner.composition.yamlfile import Loader
 from recipe_runner.evidence.files import sha256
 from recipe_runner.figures.commands import COMMAND, flags
 from recipe_runner.host.environment import describe
-from recipe_runner.paths import personal_config, short
+from recipe_runner.paths import personal_config, short, there
 from recipe_runner.plan import Plan
 from recipe_runner.serialize import one_line
 

@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from recipe_runner.composition import library
 from recipe_runner.composition.schema import Hardware, Parallelism
 from recipe_runner.composition.sources import lineage
 from recipe_runner.composition.space import Space
@@ -20,7 +19,7 @@ from recipe_runner.evidence.planned import Process
 from recipe_runner.evidence.portable import homeless, portable
 from recipe_runner.evidence.replay import as_typed, elsewhere
 from recipe_runner.evidence.reported import Check, Phase
-from recipe_runner.paths import PACKAGE, short
+from recipe_runner.paths import PACKAGE, short, there
 from recipe_runner.report import SERVER_LOG
 from recipe_runner.serialize import write_json
 from recipe_runner.verdict import exit_code
@@ -131,7 +130,7 @@ def _recipe(plan: Mapping[str, Any]) -> Path:
     """The recipe's file, which the plan names as seen from where the run was started, or inside the package."""
     told = str(plan["recipe"]["file"])
     places = [root / told for root in (Path(), PACKAGE / "_shipped", PACKAGE.parent)]
-    found = next((place for place in places if library.there(place)), None)
+    found = next((place for place in places if there(place)), None)
     if found is None:
         do = "record it from the folder where the run was started"
         raise RecipeError(Fault("recipe", f"{told} is not here", do))

@@ -33,7 +33,7 @@ def usable(benchmark: Mapping[str, Any]) -> bool:
 
 
 def comparable(benchmark: Mapping[str, Any]) -> bool:
-    """Whether what a report says of a benchmark may be better than that of others: it did not fail, and is undoubted."""
+    """Whether what a report says of a benchmark may be the best of several: it did not fail, and is not doubted."""
     doubted = any(one["counted"] and one.get("doubts") for one in benchmark.get("measurements", ()))
     return benchmark["verdict"] in USABLE and not doubted
 

@@ -13,14 +13,13 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.paths import cache
-from recipe_runner.serialize import safe_line, to_json
+from recipe_runner.serialize import safe_line, write_json
 
 LIMIT_S: Final = 180.0
 FORMAT: Final = 1
@@ -61,7 +60,9 @@ def learn(program: tuple[str, ...], version: str | None) -> frozenset[str]:
     if SURE not in flags:
         raise _fault(program, "it lists no flags")
     with contextlib.suppress(OSError):  # without a cache it is asked again
-        _write(_file(program, version), {"format": FORMAT, "program": program, "version": version, "flags": flags})
+        file = _file(program, version)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_json(file, {"format": FORMAT, "program": program, "version": version, "flags": sorted(flags)})
     return flags
 
 
@@ -152,17 +153,3 @@ def _help(command: tuple[str, ...]) -> str:
 def _fault(program: tuple[str, ...], why: str) -> RecipeError:
     what = f"`{' '.join(program)} serve --help=all` does not say which flags vLLM has: {why}"
     return RecipeError(Fault("engine.command", what, "try it in a terminal; vLLM may be broken"))
-
-
-def _write(file: Path, document: Mapping[str, Any]) -> None:
-    """Whole or not at all, whoever else writes it now."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    document = {**document, "flags": sorted(document["flags"])}
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, prefix=".", delete=False, encoding="utf-8") as part:
-        try:
-            part.write(to_json(document, indent=1) + "\n")
-            part.close()
-            Path(part.name).replace(file)
-        except BaseException:
-            Path(part.name).unlink(missing_ok=True)
-            raise

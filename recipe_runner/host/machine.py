@@ -15,7 +15,9 @@ from recipe_runner.errors import RecipeError
 from recipe_runner.host import leases as leased
 from recipe_runner.host.hardware import DEVICES, Host
 from recipe_runner.host.versions import driver_needed, too_old
+from recipe_runner.model import weights
 from recipe_runner.model.serving import GIB
+from recipe_runner.paths import there
 from recipe_runner.process import port_free
 from recipe_runner.secrets import TOKENS
 
@@ -83,22 +85,16 @@ def leases() -> Check:
     return Check("leases", "ok", "; ".join(held) or "none")
 
 
-def _hub_home() -> Path:
-    default = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "huggingface"
-    return Path(os.environ.get("HF_HOME") or default).expanduser()
-
-
 def token() -> Check:
-    file = Path(os.environ.get("HF_TOKEN_PATH") or _hub_home() / "token").expanduser()
+    file = weights.hub_token()
     variable = next((name for name in TOKENS if os.environ.get(name)), None)
-    if variable or file.is_file():
+    if variable or there(file):
         return Check("HF token", "ok", f"present, from {variable or file}")
     return Check("HF token", "ok", "none; gated models need one: `hf auth login`, or HF_TOKEN")
 
 
 def hub_cache() -> Check:
-    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    folder = Path(named or _hub_home() / "hub").expanduser()
+    folder = weights.hub_cache()
     size, whole = _weight(folder)
     detail = f"{folder}, {'' if whole else 'at least '}{size / GIB:.1f} GiB"
     return room("HF cache", folder, detail, MIN_CACHE_GIB, "name a larger disk with HF_HOME")
@@ -116,10 +112,10 @@ def _weight(folder: Path) -> tuple[int, bool]:
 
 
 def room(name: str, folder: Path, detail: str, least_gib: float, do: str) -> Check:
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free_gib = shutil.disk_usage(there).free / GIB
+    place = next(place for place in (folder, *folder.absolute().parents) if there(place, Path.exists))
+    free_gib = shutil.disk_usage(place).free / GIB
     detail = f"{detail}, {free_gib:.0f} GiB free"
-    if not os.access(there, os.W_OK):
+    if not os.access(place, os.W_OK):
         return Check(name, "problem", f"{detail}, not writable", do)
     return Check(name, "ok" if free_gib >= least_gib else "warning", detail, do if free_gib < least_gib else "")
 

@@ -17,6 +17,9 @@ REGISTRY: Final = "vllm/model_executor/models/registry.py"
 FORMER: Final = "_PREVIOUSLY_SUPPORTED_MODELS"
 TRANSFORMERS: Final = "transformers/models/auto/modeling_auto.py"
 LIBRARIES: Final = ("lib", "local/lib", "lib64")  # `local/lib` and `dist-packages` are Debian's, and vLLM's image's
+HANDED_OVER: Final = re.compile(  # as pip and uv write it where a path is too long for a first line, or may move
+    r"""'''exec' (?:"?(?P<path>/[^"$]*?)"?|"\$\(dirname .*\)"/'(?P<beside>[^']+)') "\$0" """
+)
 PLUGINS: Final = "[vllm.general_plugins]"
 ENDINGS: Final = re.compile(
     r"(For(CausalLM|ConditionalGeneration|SequenceClassification|TokenClassification|TextEncoding|ImageClassification|"
@@ -126,20 +129,31 @@ def _has_plugins(packages: Path) -> bool:
     return False
 
 
+def _python(command: str) -> Path | None:
+    """The Python that a script starts; None where its first lines do not say."""
+    try:
+        with Path(command).open("rb") as script:
+            first, second = (script.readline(8192).decode(errors="replace") for _ in range(2))
+    except OSError:
+        return None
+    python: str | None = None
+    match first.removeprefix("#!").split() if first.startswith("#!") else []:
+        case ["/bin/sh"] if found := HANDED_OVER.match(second):
+            python = found["path"] or str(Path(command).resolve().parent / found["beside"])
+        case ["/usr/bin/env", name]:
+            python = shutil.which(name)
+        case [path, *_]:
+            python = path
+    return Path(python) if python and Path(python).name.startswith("python") else None
+
+
 def _packages(client: tuple[str, ...] | None) -> Path | None:
     """The site-packages of the Python that a vLLM command starts: of several, the one with vLLM."""
     command = shutil.which(client[0]) if client else None
-    if command is None:
+    python = _python(command) if command else None
+    if python is None:
         return None
-    try:
-        with Path(command).open("rb") as script:
-            first = script.readline(512).decode(errors="replace")
-    except OSError:
-        return None
-    interpreter = first.removeprefix("#!").split()
-    if not (first.startswith("#!") and interpreter):
-        return None
-    prefix = Path(interpreter[0]).parent.parent
+    prefix = python.parent.parent
     patterns = [f"{library}/python3*/{kind}-packages" for library in LIBRARIES for kind in ("site", "dist")]
     folders = [folder for pattern in patterns for folder in sorted(prefix.glob(pattern)) if folder.is_dir()]
     with_vllm = (

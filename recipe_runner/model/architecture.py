@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from recipe_runner.model.parts import PLAIN, Experts, Quantization, Vision, experts, quantization, vision
+from recipe_runner.model.parts import PLAIN, Experts, Quantization, Vision, experts, quantization, size, vision
+from recipe_runner.model.serving import MOST
 
 DTYPE_BYTES: Final = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
 VOCABULARY_PADDING: Final = 64  # layers/vocab_parallel_embedding.py: to 64, not to 64 × tp
@@ -33,9 +34,6 @@ FAMILIES: Final[Mapping[str, Mapping[str, Any]]] = {
 # by model_type, where the text model's architecture is not named
 TYPES: Final = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3", "qwen3_moe": "Qwen3Moe"}
 MULTIMODAL: Final = ("InternVLForConditionalGeneration", "Qwen2_5_VLForConditionalGeneration")
-
-
-MOST: Final = 1 << 50  # parameters of a model that there will not be
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class Architecture:
             found = _read(cls, config)
             if found is None or not found.plausible:
                 return None
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError, ZeroDivisionError):
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             return None
         if found.tied_stated or parameters is None:
             return found
@@ -98,8 +96,12 @@ class Architecture:
         sizes = [self.layers, self.hidden, self.heads, self.kv_heads, self.head_dim, self.intermediate]
         sizes += [self.vocabulary, self.positions, self.model_len, self.parameters]
         inner = [size for part in (self.vision, self.experts) if part for size in vars(part).values()]
-        return all(isinstance(size, int) and 0 < size < MOST for size in sizes) and all(
-            size is None or (isinstance(size, int) and 0 <= size < MOST) for size in inner
+        bits, group = self.quantization.bits, self.quantization.group
+        return (
+            all(0 < size < MOST for size in sizes)
+            and all(size is None or size < MOST for size in inner)
+            and (self.quantization is PLAIN or 0 < bits <= 64)
+            and (group is None or 0 < group < MOST)
         )
 
     @property
@@ -187,19 +189,19 @@ def _read(cls: type[Architecture], config: Mapping[str, Any]) -> Architecture | 
     quantised = quantization(config.get("quantization_config") or text.get("quantization_config"))
     if family is None or quantised is None or not _full_attention(text):
         return None
-    heads = int(text["num_attention_heads"])
+    heads = size(text["num_attention_heads"])
     tied = config.get("tie_word_embeddings", text.get("tie_word_embeddings"))
     stated = "tie_word_embeddings" in config and tied is not None
     return cls(
         name=name,
-        layers=int(text["num_hidden_layers"]),
-        hidden=int(text["hidden_size"]),
+        layers=size(text["num_hidden_layers"]),
+        hidden=size(text["hidden_size"]),
         heads=heads,
-        kv_heads=int(text.get("num_key_value_heads") or heads),
-        head_dim=int(text.get("head_dim") or text["hidden_size"] // heads),
-        intermediate=int(text["intermediate_size"]),
-        vocabulary=int(text["vocab_size"]),
-        positions=int(text["max_position_embeddings"]),
+        kv_heads=size(text.get("num_key_value_heads") or heads),
+        head_dim=size(text.get("head_dim") or size(text["hidden_size"]) // heads),
+        intermediate=size(text["intermediate_size"]),
+        vocabulary=size(text["vocab_size"]),
+        positions=size(text["max_position_embeddings"]),
         model_len=_model_len(text),
         tied=bool(tied),
         tied_stated=stated,
@@ -208,7 +210,7 @@ def _read(cls: type[Architecture], config: Mapping[str, Any]) -> Architecture | 
         qk_norm=FAMILIES[family].get("qk_norm", False),
         quantization=quantised,
         experts=experts(family, text),
-        vision=vision(name, config, text["hidden_size"]) if name in MULTIMODAL else None,
+        vision=vision(name, config, size(text["hidden_size"])) if name in MULTIMODAL else None,
     )
 
 
@@ -232,5 +234,5 @@ def _model_len(text: Mapping[str, Any]) -> int:
     """The longest request, in tokens, that vLLM derives by itself (config/model.py, `_get_and_verify_max_len`)."""
     rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
     kind = rope.get("rope_type") or rope.get("type")
-    factor = 1.0 if kind in SCALED else rope.get("factor") or 1.0
-    return int(text["max_position_embeddings"] * factor)
+    factor = 1.0 if kind in SCALED else float(rope.get("factor") or 1)
+    return int(size(text["max_position_embeddings"]) * factor)

@@ -1,5 +1,6 @@
 """What the Hugging Face hub says of a model: asked within seconds, once; then it is known here."""
 
+import contextlib
 import hashlib
 import queue
 import re
@@ -16,7 +17,7 @@ from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.model.refusals import endpoint, network, nonsense, offline, page, problem, shown
 from recipe_runner.model.weights import COMMIT, CONFIGS, Problem, cached, of_folder, wanted, weight_files
 from recipe_runner.paths import cache
-from recipe_runner.serialize import write_json
+from recipe_runner.serialize import from_json, write_json
 
 TIMEOUT_S: Final = 3.0
 FRESH_S: Final = 86_400.0  # how long what a branch said is taken to be true; a commit never changes
@@ -43,8 +44,9 @@ def ask(model_id: str, revision: str | None = None, timeout_s: float = TIMEOUT_S
             return here
     answer = offline(model_id) or within(timeout_s, lambda: _asked(model_id, revision, timeout_s + 1))
     if isinstance(answer, ModelFacts):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, answer.model_dump())
+        with contextlib.suppress(OSError):  # without a cache it is asked again
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_json(file, answer.model_dump())
     elif recorded and (answer is None or answer.kind in ("network", "offline")):
         return recorded
     return answer or Problem("network", f"{shown(endpoint())} did not answer within {timeout_s:g} s", network())
@@ -91,15 +93,18 @@ def _asked(model_id: str, revision: str | None, timeout_s: float) -> ModelFacts 
     if isinstance(config, Problem):
         return config
     known = [size for name in weights if (size := sizes[name]) is not None]
-    return ModelFacts(
-        source=f"{page(model_id)}/tree/{info.sha}, asked on {time.strftime('%Y-%m-%d', time.gmtime())}",
-        revision=info.sha,
-        licence=_licence(info),
-        gated=None if info.gated is None else bool(info.gated),
-        parameters=dict(info.safetensors.parameters) if info.safetensors else None,
-        bytes=sum(known) if len(known) == len(weights) else None,
-        config=config,
-    )
+    try:
+        return ModelFacts(
+            source=f"{page(model_id)}/tree/{info.sha}, asked on {time.strftime('%Y-%m-%d', time.gmtime())}",
+            revision=info.sha,
+            licence=_licence(info),
+            gated=None if info.gated is None else bool(info.gated),
+            parameters=dict(info.safetensors.parameters) if info.safetensors else None,
+            bytes=sum(known) if len(known) == len(weights) else None,
+            config=config,
+        )
+    except (ValidationError, TypeError):  # sizes that are none
+        return nonsense(model_id)
 
 
 def _described(model_id: str, revision: str | None, timeout_s: float) -> Any:
@@ -109,7 +114,7 @@ def _described(model_id: str, revision: str | None, timeout_s: float) -> Any:
     try:
         api = HfApi(endpoint=endpoint())
         info = api.model_info(model_id, revision=revision, timeout=timeout_s, files_metadata=True)
-    except (KeyError, TypeError, AttributeError):
+    except (KeyError, TypeError, AttributeError, RecursionError):
         return nonsense(model_id)
     except Exception as exc:
         if known := problem(exc, model_id, revision):
@@ -128,7 +133,7 @@ def _config(model_id: str, commit: str, timeout_s: float) -> dict[str, Any] | Pr
     try:
         response = utils.get_session().get(url, headers=utils.build_hf_headers(), timeout=timeout_s)  # type: ignore[attr-defined]
         utils.hf_raise_for_status(response)  # type: ignore[attr-defined]
-        config = response.json()
+        config = from_json(response.content)
     except Exception as exc:
         if known := problem(exc, model_id, commit):
             return known

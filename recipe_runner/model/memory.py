@@ -83,21 +83,21 @@ def memory(
     """
     if architecture is None:
         return Memory(reason="recipe-runner does not know how vLLM spreads this architecture over GPUs")
-    sizes = _sizes(architecture, serving, parameter_bytes)
-    if isinstance(sizes, str):
-        return Memory(reason=sizes)
-    held = min(
-        (_held(architecture, stage, sizes, serving, device) for stage in architecture.stages(tp, pp, dp)),
-        key=lambda found: found.kv_tokens if found.kv_tokens is not None else -1,
-    )
-    if held.verdict != "does_not_fit":
-        return held
+
+    def held(other: Serving = serving, wider: int = tp, known: Architecture = architecture) -> Memory:
+        sizes = _sizes(known, other, parameter_bytes)
+        if isinstance(sizes, str):
+            return Memory(reason=sizes)
+        stages = (_held(known, stage, sizes, other, device) for stage in known.stages(wider, pp, dp))
+        return min(stages, key=lambda found: -1 if found.kv_tokens is None else found.kv_tokens)
 
     def fits(other: Serving = serving, wider: int = tp) -> bool:
-        again = memory(architecture, other, device, tp=wider, pp=pp, dp=dp, parameter_bytes=parameter_bytes)
-        return again.verdict == "fits"
+        return held(other, wider).verdict == "fits"
 
-    return replace(held, cure=_cure(held, serving, device, fits, larger))
+    found = held()
+    return (
+        found if found.verdict != "does_not_fit" else replace(found, cure=_cure(found, serving, device, fits, larger))
+    )
 
 
 def _sizes(architecture: Architecture, serving: Serving, parameter_bytes: int | None) -> _Sizes | str:

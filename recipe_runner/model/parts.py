@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from recipe_runner.model.serving import MOST
+
 TILES: Final = 13  # InternVL: an image is cut into at most 12 tiles, and there is a small copy of the whole
 QWEN_IMAGE_TOKENS: Final = 16384  # Qwen2.5-VL's processor: max_pixels 12845056, 28 × 28 pixels a token
 PATCHES_A_TOKEN: Final = 4  # both merge 2 × 2 patches into one token of the text model
@@ -62,11 +64,11 @@ def vision(name: str, config: Mapping[str, Any], hidden: int) -> Vision:
 
 
 def _internvl(config: Mapping[str, Any], part: Mapping[str, Any], hidden: int) -> Vision:
-    v, layers, f = part["hidden_size"], part["num_hidden_layers"], part["intermediate_size"]
-    size, patch = _square(part["image_size"]), _square(part["patch_size"])
+    v, layers, f = (size(part[key]) for key in ("hidden_size", "num_hidden_layers", "intermediate_size"))
+    side, patch = _square(part["image_size"]), _square(part["patch_size"])
     if part.get("use_qk_norm") or not part.get("use_mean_pooling", True):
         raise ValueError("an InternVL vision tower of another kind")
-    embeddings = part.get("num_channels", 3) * patch**2 * v + 2 * v + ((size // patch) ** 2 + 1) * v
+    embeddings = size(part.get("num_channels", 3)) * patch**2 * v + 2 * v + ((side // patch) ** 2 + 1) * v
     biases = v if part.get("attention_bias", False) else 0
     attention = 4 * v * v + 3 * biases + v
     projector = 8 * v + 4 * v * hidden + hidden + hidden * hidden + hidden
@@ -77,43 +79,52 @@ def _internvl(config: Mapping[str, Any], part: Mapping[str, Any], hidden: int) -
         intermediate=f,
         heads=None,
         wide=2,
-        image_tokens=TILES * int(config["image_seq_length"]),
+        image_tokens=TILES * size(config["image_seq_length"]),
     )
 
 
 def _qwen2_5_vl(part: Mapping[str, Any], hidden: int) -> Vision:
-    v, layers, f, patch = part["hidden_size"], part["depth"], part["intermediate_size"], part["patch_size"]
-    embeddings = part.get("in_chans", 3) * part["temporal_patch_size"] * patch**2 * v
-    merged = v * part["spatial_merge_size"] ** 2
+    v, layers, f, patch = (size(part[key]) for key in ("hidden_size", "depth", "intermediate_size", "patch_size"))
+    embeddings = size(part.get("in_chans", 3)) * size(part["temporal_patch_size"]) * patch**2 * v
+    merged = v * size(part["spatial_merge_size"]) ** 2
     return Vision(
         sharded=layers * (4 * v * v + 3 * v + 3 * v * f + 2 * f) + merged * merged + merged + merged * hidden,
         replicated=embeddings + layers * (v + v + 2 * v) + v + hidden,
         hidden=v,
         intermediate=f,
-        heads=part["num_heads"],
+        heads=size(part["num_heads"]),
         wide=3,
         image_tokens=QWEN_IMAGE_TOKENS,
     )
 
 
-def _square(size: Any) -> int:
-    return int(size[0] if isinstance(size, list | tuple) else size)
+def _square(sides: Any) -> int:
+    return size(sides[0] if isinstance(sides, list | tuple) else sides)
+
+
+def size(value: Any) -> int:
+    """A size that `config.json` says, before anything is multiplied by it; what cannot be one is a ValueError."""
+    if not 0 <= (found := int(value)) < MOST:
+        raise ValueError(value)
+    return found
 
 
 def experts(family: str, text: Mapping[str, Any]) -> Experts | None:
     """The experts of a text model, or None for a dense one."""
-    layers = text["num_hidden_layers"]
+    layers = size(text["num_hidden_layers"])
     if family == "MixtralForCausalLM":
-        return Experts(text["num_local_experts"], text["num_experts_per_tok"], text["intermediate_size"], layers)
+        count, active, wide = (text[key] for key in ("num_local_experts", "num_experts_per_tok", "intermediate_size"))
+        return Experts(size(count), size(active), size(wide), layers)
     if not family.endswith("MoeForCausalLM"):
         return None
-    step, dense = text.get("decoder_sparse_step", 1), text.get("mlp_only_layers") or ()
+    step, named = size(text.get("decoder_sparse_step", 1)), text.get("mlp_only_layers") or ()
+    dense = {layer for layer in named if 0 <= layer < layers and (layer + 1) % step == 0}
     return Experts(
-        count=text["num_experts"],
-        active=text["num_experts_per_tok"],
-        intermediate=text["moe_intermediate_size"],
-        sparse_layers=sum((layer + 1) % step == 0 and layer not in dense for layer in range(layers)),
-        shared_intermediate=text.get("shared_expert_intermediate_size") or 0,
+        count=size(text["num_experts"]),
+        active=size(text["num_experts_per_tok"]),
+        intermediate=size(text["moe_intermediate_size"]),
+        sparse_layers=layers // step - len(dense),  # not counted one by one: a `config.json` may say any number
+        shared_intermediate=size(text.get("shared_expert_intermediate_size") or 0),
     )
 
 
@@ -131,6 +142,6 @@ def quantization(found: Mapping[str, Any] | None) -> Quantization | None:
     if method == "compressed-tensors":
         weights = [group["weights"] for group in found["config_groups"].values()]
         if len(weights) == 1 and weights[0]["num_bits"] in (4, 8):
-            group = weights[0].get("group_size")
-            return Quantization(method, weights[0]["num_bits"] + (16 / group if group else 0), group)
+            group = size(weights[0].get("group_size") or 0)
+            return Quantization(method, weights[0]["num_bits"] + (16 / group if group else 0), group or None)
     return None

@@ -1,15 +1,21 @@
 """The flags of `vllm serve` that decide memory, with vLLM's own defaults, and the device that they meet. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 GIB: Final = 1024**3
 UTILIZATION: Final = 0.92  # config/cache.py, vLLM 0.32
-UNITS: Final = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "K": 2**10, "M": 2**20, "G": 2**30}
+UNITS: Final = {
+    **{"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12},
+    **{"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40},
+}
 GPU_BLOCK: Final = 16
 CPU_BLOCK: Final = 128  # platforms/cpu.py
+MOST: Final = 1 << 50  # parameters of a model, tokens or bytes that there will not be
+COUNTS: Final = ("kv_cache_memory_bytes", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size")
+ANY_LEN: Final = ("auto", -1, "-1")
 
 
 @dataclass(frozen=True)
@@ -48,21 +54,17 @@ class Serving:
 
     @classmethod
     def of(cls, serve: Mapping[str, Any]) -> "Serving":
-        """The flags of a recipe's `serve`."""
-        length = serve.get("max_model_len")
-        any_len = length in ("auto", -1, "-1")
+        """The flags of a recipe's `serve`; what cannot be read (`misread`) is taken as not given."""
+        any_len = serve.get("max_model_len") in ANY_LEN
+        quantization = serve.get("quantization")
         return cls(
             dtype=str(serve.get("dtype") or "auto"),
             kv_cache_dtype=str(serve.get("kv_cache_dtype") or "auto"),
-            gpu_memory_utilization=_fraction(serve.get("gpu_memory_utilization")),
-            kv_cache_memory_bytes=_number(serve.get("kv_cache_memory_bytes")),
-            max_model_len=None if any_len else _number(length),
+            gpu_memory_utilization=_fraction(serve.get("gpu_memory_utilization")) or UTILIZATION,
             any_len=any_len,
-            max_num_seqs=_number(serve.get("max_num_seqs")),
-            max_num_batched_tokens=_number(serve.get("max_num_batched_tokens")),
             enforce_eager=bool(serve.get("enforce_eager", False)),
-            block_size=_number(serve.get("block_size")),
-            quantization=serve.get("quantization"),
+            quantization=str(quantization) if quantization else None,
+            **{key: _number(serve.get(key)) for key in COUNTS},
         )
 
     def batched_tokens(self, device: Device) -> int:
@@ -80,17 +82,35 @@ class Serving:
         return self.block_size or (CPU_BLOCK if device.cpu else GPU_BLOCK)
 
 
+def misread(serve: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """The flags that decide memory and whose value cannot be read: what it is not, and what to write."""
+    for key in COUNTS:
+        value = serve.get(key)
+        if value is not None and _number(value) is None and not (key == "max_model_len" and value in ANY_LEN):
+            yield key, "is not a whole number above 0, or too large to be meant", "write one, such as 32768 or 32k"
+    share = serve.get("gpu_memory_utilization")
+    if share is not None and _fraction(share) is None:
+        yield "gpu_memory_utilization", "is not a share of the memory", "write a number above 0, and at most 1"
+
+
+def space_gib(text: str) -> float | None:
+    """What VLLM_CPU_KVCACHE_SPACE gives to KV; None where it is no number, or none that can be."""
+    found = re.fullmatch(r"\d+(?:\.\d+)?", text)
+    size = float(found[0]) if found else 0.0
+    return size if 0 < size < MOST else None
+
+
 def _number(value: Any) -> int | None:
-    """A whole number as vLLM reads it: 32k is 32000, 32K is 32768. None where it is not one: vLLM will say so."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return int(value)
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", str(value))
-    return int(float(found[1]) * UNITS[found[2]]) if found else None
+    """A whole number as vLLM reads it: 32k is 32000, 32K is 32768; None where it is no number, or none that can be."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT]?)", str(value))
+    number = float(found[1]) * UNITS[found[2]] if found else 0.0
+    return int(number) if 1 <= number < MOST else None
 
 
-def _fraction(value: Any) -> float:
-    """The part of a device that vLLM takes; its default where this is no number: vLLM will say so."""
+def _fraction(value: Any) -> float | None:
+    """The part of a device that vLLM takes; None where it is no number, or none that can be."""
     try:
-        return float(value or UTILIZATION)
-    except (TypeError, ValueError):
-        return UTILIZATION
+        share = float(str(value))
+    except ValueError:
+        return None
+    return share if 0 < share <= 1 else None

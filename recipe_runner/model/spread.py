@@ -8,7 +8,7 @@ from recipe_runner.composition.schema import Hardware, ModelFacts, Parallelism, 
 from recipe_runner.errors import Fault
 from recipe_runner.model.architecture import Architecture
 from recipe_runner.model.parallel import Choice, alternatives, auto, choices, judged
-from recipe_runner.model.serving import Device, Serving
+from recipe_runner.model.serving import Device, Serving, space_gib
 
 CPU_KV: Final = "VLLM_CPU_KVCACHE_SPACE"
 
@@ -30,12 +30,9 @@ class Spread:
 
 def spread(request: Request, model: ModelFacts | None, hardware: Hardware) -> Spread:
     """Judge what was asked for, or choose for `parallelism=auto`."""
-    count = hardware.count or request.parallelism.world
+    count = hardware.count or 1  # of none nothing is planned: preflight refuses it
     serving = Serving.of(request.serve)
-    kv = request.env.get(CPU_KV, "")
-    device = Device(
-        hardware.memory_gib, hardware.accelerator or "", float(kv) if kv.replace(".", "", 1).isdigit() else None
-    )
+    device = Device(hardware.memory_gib, hardware.accelerator or "", space_gib(request.env.get(CPU_KV, "")))
     sizes = model.parameters or {} if model else {}
     architecture = Architecture.of(model.config, sum(sizes.values()) or None) if model else None
     size = model.bytes if model else None

@@ -1,6 +1,5 @@
 """A model's files on this machine: in a folder, or in the Hugging Face cache. Asks no network, and imports no hub."""
 
-import json
 import os
 import re
 import shutil
@@ -9,13 +8,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from math import prod
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from recipe_runner.composition.schema import ModelFacts
 from recipe_runner.errors import Fault
-from recipe_runner.model.serving import GIB
+from recipe_runner.model.serving import GIB, MOST
+from recipe_runner.paths import there
+from recipe_runner.serialize import from_json
 
 MOST_HEADER: Final = 100_000_000  # bytes; safetensors itself refuses more
 CONFIGS: Final = ("config.json", "params.json")  # transformers, Mistral
@@ -73,6 +73,14 @@ def weight_files(names: Iterable[str]) -> list[str]:
 
 def of_folder(folder: Path, source: str | None = None, revision: str | None = None) -> ModelFacts | Problem:
     """The facts of a model in a folder; it takes milliseconds, as only the headers of the weights are read."""
+    try:
+        return _read(folder, source or f"the files in {folder}", revision)
+    except OSError as exc:
+        what = f"{exc.filename or folder} cannot be read: {exc.strerror}"
+        return Problem("content", what, "see to it that it can, or name another folder")
+
+
+def _read(folder: Path, source: str, revision: str | None) -> ModelFacts | Problem:
     config = read_config(folder)
     if isinstance(config, Problem):
         return config
@@ -89,9 +97,8 @@ def of_folder(folder: Path, source: str | None = None, revision: str | None = No
             return found
         parameters += found
     size = sum((folder / name).stat().st_size for name in names)
-    where = source or f"the files in {folder}"
     return ModelFacts(
-        source=where, revision=revision, parameters=dict(parameters) or None, bytes=size, config=config or {}
+        source=source, revision=revision, parameters=dict(parameters) or None, bytes=size, config=config or {}
     )
 
 
@@ -102,7 +109,7 @@ def read_config(folder: Path) -> dict[str, Any] | Problem:
         return {}
     do = "give the folder of a transformers model, with its config.json"
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = from_json(file.read_bytes())
     except OSError:
         return Problem("content", f"{folder} has no config.json", do)
     except ValueError:
@@ -113,9 +120,22 @@ def read_config(folder: Path) -> dict[str, Any] | Problem:
 def hub_cache() -> Path:
     """Where Hugging Face's tools keep models: read here, as importing them takes 0.2 s."""
     own = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    return _expanded(own) if own else _hub_home() / "hub"
+
+
+def hub_token() -> Path:
+    """The file where `hf auth login` puts a token."""
+    own = os.environ.get("HF_TOKEN_PATH")
+    return _expanded(own) if own else _hub_home() / "token"
+
+
+def _hub_home() -> Path:
     shared = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    path = own or str(Path(os.environ.get("HF_HOME") or f"{shared}/huggingface") / "hub")
-    return Path(os.path.expandvars(path)).expanduser()
+    return _expanded(os.environ.get("HF_HOME") or f"{shared}/huggingface")
+
+
+def _expanded(path: str) -> Path:
+    return Path(os.path.expandvars(os.path.expanduser(path)))  # noqa: PTH111 — Path's raises for a user who is not there
 
 
 def model_cache(model_id: str) -> Path:
@@ -146,8 +166,8 @@ def missing_bytes(model_id: str, revision: str | None, facts: ModelFacts | None)
 def room(needed: int) -> Problem | None:
     """Whether the cache's disk has room for so many bytes."""
     folder = hub_cache()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(there).free
+    place = next(parent for parent in (folder, *folder.parents) if there(parent, Path.exists))
+    free = shutil.disk_usage(place).free
     if free >= needed:
         return None
     what = f"the download takes {gib(needed)}, and {folder} has {gib(free)} free"
@@ -166,7 +186,7 @@ def snapshot(model_id: str, revision: str | None) -> Path | None:
         except OSError:
             return None
     folder = home / "snapshots" / commit
-    return folder if commit and folder.is_dir() else None
+    return folder if commit and there(folder, Path.is_dir) else None
 
 
 def _top(name: str, suffix: str) -> bool:
@@ -184,7 +204,9 @@ def _needed(folder: Path) -> list[str]:
         if index not in names or (suffix == ".bin" and any(name.endswith(".safetensors") for name in names)):
             continue
         try:
-            return sorted(set(json.loads((folder / index).read_text(encoding="utf-8"))["weight_map"].values()))
+            listed = set(from_json((folder / index).read_bytes())["weight_map"].values())
+            if all(_top(name, suffix) for name in listed):
+                return sorted(listed)
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return weight_files(names)
@@ -199,14 +221,25 @@ def _parameters(file: Path) -> Counter[str] | Problem:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > min(size - 8, MOST_HEADER):
                 raise ValueError(length)
-            tensors = json.loads(stream.read(length))
+            tensors = from_json(stream.read(length))
         tensors.pop("__metadata__", None)
         found = Counter[str]()
         for tensor in tensors.values():
-            found[str(tensor["dtype"])] += prod(tensor["shape"])
+            found[str(tensor["dtype"])] += _count(tensor["shape"])
+        if found.total() > 8 * size:  # not a bit for each
+            raise ValueError(found)
         end = 8 + length + max((tensor["data_offsets"][1] for tensor in tensors.values()), default=0)
     except (struct.error, ValueError, KeyError, TypeError, AttributeError, IndexError):
         return Problem("content", f"{name} is not a safetensors file", do)
     if size < end:
         return Problem("content", f"{name} is cut off: it has {size} of {end} bytes", do)
     return found
+
+
+def _count(shape: Iterable[int]) -> int:
+    """How many parameters a tensor of this shape has; once there cannot be so many, it is multiplied no further."""
+    count = 1
+    for extent in shape:
+        if type(extent) is not int or not 0 <= (count := count * extent) < MOST:
+            raise ValueError(shape)
+    return count

@@ -1,6 +1,6 @@
 """What a check or a benchmark comes to."""
 
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -48,7 +48,7 @@ class Outcome:
 
 def is_number(value: Any) -> bool:
     """Whether a metric may have this value: what is true or false, not finite, or a text is no number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def passed(detail: str = "") -> Outcome:

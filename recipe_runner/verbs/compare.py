@@ -17,6 +17,7 @@ from recipe_runner.figures.changes import SILENT, Change
 from recipe_runner.figures.differences import Compared, Comparison, Setting, Turned, compare
 from recipe_runner.figures.noise import ALPHA
 from recipe_runner.figures.runs import Source, load
+from recipe_runner.paths import typed
 from recipe_runner.serialize import one_line, to_json
 from recipe_runner.verdict import FAILED, INCONCLUSIVE, OK
 
@@ -48,8 +49,8 @@ ABSENT: Final = "—"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = TAUGHT
-    parser.add_argument("a", metavar="A", type=Path, help="the run before")
-    parser.add_argument("b", metavar="B", type=Path, help="the run after")
+    parser.add_argument("a", metavar="A", type=typed, help="the run before")
+    parser.add_argument("b", metavar="B", type=typed, help="the run after")
     told = (
         "judge this metric instead of output_throughput, median_ttft_ms and median_tpot_ms, or what a search found; "
         "may be given again, the one that matters most first"

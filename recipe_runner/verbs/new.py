@@ -2,10 +2,9 @@
 
 import argparse
 import sys
-from pathlib import Path
 from typing import Any
 
-from recipe_runner.paths import short
+from recipe_runner.paths import short, typed
 from recipe_runner.serialize import PATH, one_line, to_json
 
 SUMMARY = "write a first recipe from what the hub, or a folder, says of a model"
@@ -17,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     hardware = parser.add_argument("--hardware", metavar="PROFILE", help="spread it so that it fits there")
     hardware.completer = _hardware  # type: ignore[attr-defined]
     parser.add_argument(
-        "--to", type=Path, default=Path("recipes"), metavar="FOLDER", help="write there, instead of into ./recipes"
+        "--to", type=typed, default="recipes", metavar="FOLDER", help="write there, instead of into ./recipes"
     )
     parser.add_argument("--offline", action="store_true", help="ask nobody; the model's facts are left out")
 

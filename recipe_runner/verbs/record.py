@@ -2,17 +2,16 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from recipe_runner.paths import short
+from recipe_runner.paths import short, typed
 from recipe_runner.serialize import PATH, one_line, to_json
 
 SUMMARY = "keep what a run came to as evidence beside its recipe, for `validate` to check"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", help="the run's folder: runs/RECIPE/HARDWARE/TIME-ID")
-    parser.add_argument("--to", type=Path, metavar="FOLDER", help="instead of `results` beside the recipe")
+    parser.add_argument("run", type=typed, metavar="RUN", help="the run's folder: runs/RECIPE/HARDWARE/TIME-ID")
+    parser.add_argument("--to", type=typed, metavar="FOLDER", help="instead of `results` beside the recipe")
     parser.add_argument("--note", default="", metavar="TEXT", help="what a reader should know of it")
 
 

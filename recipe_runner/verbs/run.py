@@ -4,11 +4,11 @@ import argparse
 import contextlib
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.interrupts import Interrupts
+from recipe_runner.paths import typed
 from recipe_runner.serialize import PATH, one_line, shell_word, to_json
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_trust(parser)
     parser.add_argument("-m", "--multirun", action="store_true", help="run each point of a sweep: key=a,b")
     told = "with -m alone: go on with a sweep that was interrupted, with its own words"
-    parser.add_argument("--resume", type=Path, metavar="FOLDER", help=told)
+    parser.add_argument("--resume", type=typed, metavar="FOLDER", help=told)
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.evidence import files
 from recipe_runner.evidence.check import Finding, check
-from recipe_runner.paths import short
+from recipe_runner.paths import short, typed
 from recipe_runner.serialize import PATH, one_line, to_json
 from recipe_runner.verbs import run as run_verb
 
@@ -19,9 +19,9 @@ EXITS: Final = "exit code: 0 all hold, notes aside · 1 something is wrong or st
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXITS
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="PATH", help="evidence, a recipe's file, or a folder of either"
+        "paths", nargs="+", type=typed, metavar="PATH", help="evidence, a recipe's file, or a folder of either"
     )
-    parser.add_argument("--log", type=Path, metavar="FILE", help="the server's log of one file of evidence")
+    parser.add_argument("--log", type=typed, metavar="FILE", help="the server's log of one file of evidence")
     run_verb.add_trust(parser)
 
 

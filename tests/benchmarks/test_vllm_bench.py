@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ from recipe_runner.api import Bench, Client, Target
 from recipe_runner.benchmarks.judging import METRICS
 from recipe_runner.benchmarks.vllm_bench import VllmBench
 from recipe_runner.serving.serverlog import last_line
+from tests.conftest import Answer
 from tests.running import SMALL, fake, run_here
 
 HERE = Target("127.0.0.1", 8000, None, "org/model", "org/model", ("vllm",))
@@ -140,8 +141,7 @@ def test_a_command_that_says_nothing(tmp_path: Path) -> None:
         ({}, 3, ["--seed", "3"]),
         ({"seed": 5}, 5, []),
         ({"seed": 5}, 6, ["--seed", "6"]),
-        ({"extra_args": {"seed": 5, "disable_tqdm": True}}, 5, []),
-        ({"extra_args": {"seed": 5, "disable_tqdm": True}}, 6, ["--seed", "6"]),
+        ({"extra_args": {"disable_tqdm": True}}, 6, ["--seed", "6"]),
     ],
 )
 def test_a_seed_is_passed_where_it_is_another(
@@ -168,7 +168,7 @@ def test_a_seed_is_passed_where_it_is_another(
     assert sorted(argv[: len(kept) + len(added)]) == sorted([*kept, *added])
     assert argv[len(kept) + len(added) :][0] == "--save-result"
     assert argv[-1] == "load.2.json"
-    assert given == [fields.get("seed", fields.get("extra_args", {}).get("seed", 0))]
+    assert given == [fields.get("seed", 0)]
     if not added:
         assert tuple(argv[: len(kept)]) == planned.argv(HERE)
 
@@ -178,7 +178,7 @@ def test_a_seed_is_passed_where_it_is_another(
     [
         ({"num_prompts": 10}, 0, 0),
         ({"num_prompts": 10, "num_warmups": 5}, 5, 5 / 15),
-        ({"num_prompts": 10, "extra_args": {"num-warmups": 5}}, 5, 5 / 15),
+        ({"num_prompts": 10, "extra_args": {"input_len": 0}}, 0, None),
         ({"num_prompts": 10, "extra_args": {"ready_check_timeout_sec": 60}}, 1, 1 / 11),
         ({"num_prompts": 10, "extra_args": {"ready_check_timeout_sec": 0}}, 0, 0),
         ({"num_prompts": 10, "random_prefix_len": 100, "random_input_len": 300}, 0, 9 * 100 / (10 * 400)),
@@ -195,6 +195,18 @@ def test_what_its_prompts_have_in_common_by_design(
     asked = bench(**fields)
     assert asked.unmeasured() == unmeasured
     assert asked.shared_prefix() == (None if shared is None else pytest.approx(shared))
+
+
+@pytest.mark.parametrize("uses", ["vllm_bench", "vllm_bench_slo"])
+def test_a_field_among_the_other_flags_is_refused(
+    uses: str, recipe: Callable[..., Path], cli: Callable[..., Answer]
+) -> None:
+    slo = "slo: {p99_ttft_ms: 200}, " if uses == "vllm_bench_slo" else ""
+    recipe(f"benchmark: {{b: {{uses: {uses}, {slo}num_prompts: 50, extra_args: {{num-prompts: 5, seed: 1, a: 2}}}}}}\n")
+    assert cli("plan", "recipe=mine", "hardware=a100x1").refusal == [
+        "benchmark.b.extra_args (recipes/mine.yaml:1) — {'num-prompts': 5, 'seed': 1, 'a': 2} does not fit here; "
+        "write num_prompts, seed beside extra_args, as a field"
+    ]
 
 
 def test_how_often_it_is_measured_is_no_flag() -> None:

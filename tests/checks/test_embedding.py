@@ -35,6 +35,11 @@ def test_what_is_asked() -> None:
             "what is alike is no nearer than what is different: cosine ≥ 0.000 where alike, ≤ 0.800 where different",
         ),
         (
+            ([1e-200, 0.0], [1e-200, 0.0], [1e308, 0.0]),
+            {},
+            "what is alike is no nearer than what is different: cosine ≥ 1.000 where alike, ≤ 1.000 where different",
+        ),
+        (
             (GOOD[0],) * 3,
             {},
             "what is alike is no nearer than what is different: cosine ≥ 1.000 where alike, ≤ 1.000 where different",

@@ -77,9 +77,12 @@ def test_a_server_that_counts_as_it_likes_is_given_up() -> None:
     ("client", "detail"),
     [
         (Saying("48213"), "the server does not count the tokens of a prompt in `usage`"),
-        (
-            Saying(Answer("", 0.1, {"prompt_tokens": 40})),
-            "the server does not count the tokens of a prompt in `usage`",
+        *(
+            (
+                Saying(Answer("", 0.1, {"prompt_tokens": count})),
+                "the server does not count the tokens of a prompt in `usage`",
+            )
+            for count in (40, "many", [1], -1, 10**400, float("nan"))
         ),
         (Counting(more=300), "the question alone has 320 tokens; ask for more than 300"),
         (
@@ -106,6 +109,7 @@ def test_a_needle_of_ones_own() -> None:
     [
         ({}, "tokens: Field required"),
         ({"tokens": 0}, "tokens: Input should be greater than or equal to 1"),
+        ({"tokens": 10**9}, "tokens: Input should be less than or equal to 10000000"),
         ({"tokens": 9, "depth": 1.5}, "depth: Input should be less than or equal to 1"),
         ({"tokens": 9, "needle": "x"}, ": give `needle`, `prompt` and `answer`, or none of them"),
         (

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from recipe_runner.api import Answer, Outcome
+from recipe_runner.checks.json_schema import misfit
 from recipe_runner.checks.structured_output import CITY, StructuredOutput
 from tests.checks.saying import Saying, check, refusal, user
 
@@ -41,6 +42,18 @@ def test_an_answer_that_was_cut_says_so() -> None:
     assert outcome == Outcome("failed", """'{"city' is no JSON (it was cut at max_tokens=3)""")
 
 
+def test_below_an_id_references_are_relative_to_it() -> None:
+    inner = {"$id": "https://example.org/x", "$ref": "#/$defs/b", "$defs": {"b": {"type": "string"}}}
+    schema = {"properties": {"a": inner}}
+    assert check(StructuredOutput, Saying('{"a": "b"}'), json_schema=schema).verdict == "passed"
+    assert check(StructuredOutput, Saying('{"a": 1}'), json_schema=schema).verdict == "failed"
+
+
+def test_what_only_shows_when_it_is_judged() -> None:
+    told = "cannot be held against the schema, whose `$ref` leads to no schema"
+    assert misfit("1", {"$ref": "#/$defs/b"}) == (1, told)
+
+
 def test_a_schema_may_refer_to_itself() -> None:
     assert check(StructuredOutput, Saying("[[], [[]]]"), json_schema=TREE).verdict == "passed"
 
@@ -54,6 +67,10 @@ def test_a_schema_may_refer_to_itself() -> None:
         (
             {"items": [{"$ref": "https://example.org/x"}][0]},
             "`$ref` leads to 'https://example.org/x', which is no schema in here",
+        ),
+        (
+            {"properties": {"a": {"$id": "https://example.org/x", "$ref": "#/$defs/b"}}, "$defs": {"b": {}}},
+            "`$ref` leads to '#/$defs/b', which is no schema in here",
         ),
         (
             {"anyOf": [{"$ref": "file:///etc/passwd"}]},

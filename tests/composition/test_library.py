@@ -1,11 +1,14 @@
 """Recipes by name: ./recipes before added folders before the shipped ones."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from recipe_runner.composition import library
+from recipe_runner.evidence import files as evidence
 from recipe_runner.paths import shipped
 
 SHIPPED = shipped("recipes").resolve()
@@ -40,6 +43,21 @@ def test_first_folder_wins(recipe: Callable[..., Path]) -> None:
     assert library.shadowed("internvl3", among) == SHIPPED / "internvl3.yaml"
     assert library.shadowed("internvl3-tiny", among) is None
     assert library.shadowed("unheard-of", among) is None
+
+
+def test_what_may_not_be_looked_at_is_not_there(recipe: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    own = recipe("").parent
+    known, look = library.names([SHIPPED]), Path.stat
+
+    def stat(path: Path, **how: bool) -> os.stat_result:
+        if own in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **how)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert library.names([own, SHIPPED]) == known
+    assert library.folders([own]) == [own, SHIPPED]
+    assert list(evidence.of(own / "mine.yaml", [own])) == []
 
 
 def test_names_are_those_of_files(recipe: Callable[..., Path], tmp_path: Path) -> None:

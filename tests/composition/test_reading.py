@@ -57,6 +57,15 @@ def test_a_recipes_weights_may_not_be_outside_its_folder(
     ]
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64, "::::", "[::1]"])
+def test_a_host_that_can_be_none_is_refused(host: str, recipe: Callable[..., Path], cli: Callable[..., Answer]) -> None:
+    recipe(f"serve: {{host: '{host}'}}\n")
+    assert cli("plan", "recipe=mine", "hardware=h100x1").refusal == [
+        f"serve.host (recipes/mine.yaml:1) — no host can be called {host!r}; "
+        "write an address, such as 127.0.0.1 or ::1, or a name"
+    ]
+
+
 def test_a_model_path_is_relative_to_the_recipe_or_to_here(recipe: Callable[..., Path], tmp_path: Path) -> None:
     recipe("model: {id: m, path: weights}\n")
     assert asked().model.path == str(tmp_path / "recipes" / "weights")

@@ -50,6 +50,40 @@ def test_of_several_the_one_with_vllm_counts(name: str, tmp_path: Path) -> None:
     assert versions(command(tmp_path)) == {name: "0.30.0"}
 
 
+HAND_OVER = "#!/bin/sh\n'''exec' {} \"$0\" \"$@\"\n' '''\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        HAND_OVER.format("{home}/usr/bin/python3"),
+        HAND_OVER.format('"{home}/usr/bin/python3"'),
+        HAND_OVER.format('"$(dirname -- "$(realpath -- "$0")")"/\'python3\''),
+        "#!/usr/bin/env python3\n",
+        "#!{home}/usr/bin/python3 -I\n",
+    ],
+)
+def test_however_a_script_names_its_python(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path / "usr/lib/python3.12/site-packages", "vllm-0.30.0")
+    python, vllm = (tmp_path / "usr" / "bin" / name for name in ("python3", "vllm"))
+    python.parent.mkdir()
+    for file in (python, vllm):
+        file.write_text(script.replace("{home}", str(tmp_path)))
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", str(python.parent))
+    (tmp_path / "linked").symlink_to(vllm)
+    assert versions((str(tmp_path / "linked"),)) == {"vllm": "0.30.0"}
+
+
+@pytest.mark.parametrize("script", ['#!/bin/sh\nexec vllm "$@"\n', "#!/usr/bin/env bash\n", "#!\n", "\x7fELF", ""])
+def test_a_script_that_does_not_say_its_python_says_nothing(script: str, tmp_path: Path) -> None:
+    vllm = tmp_path / "vllm"
+    vllm.write_text(script)
+    vllm.chmod(0o755)
+    assert versions((str(vllm),)) == {}
+    assert architectures((str(vllm),)) is None
+
+
 def test_without_vllm_the_first_that_exists_counts(tmp_path: Path) -> None:
     assert versions(command(tmp_path)) == {}
     install(tmp_path / "usr/local/lib/python3.12/dist-packages", "six-1.16.0")

@@ -50,6 +50,10 @@ MIXTRAL: dict[str, Any] = {
 }
 
 
+def _compressed(weights: dict[str, Any]) -> dict[str, Any]:
+    return {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": weights}}}
+
+
 def of(config: dict[str, Any], parameters: int | None = None) -> Architecture:
     found = Architecture.of(config, parameters)
     assert found is not None
@@ -138,10 +142,7 @@ def test_the_longest_request_is_what_vllm_derives() -> None:
         ({"quant_method": "fp8", "weight_block_size": [128, 128]}, Quantization("fp8", 8, 128)),
         ({"quant_method": "fp8"}, Quantization("fp8", 8)),
         (
-            {
-                "quant_method": "compressed-tensors",
-                "config_groups": {"group_0": {"weights": {"num_bits": 4, "group_size": 128}}},
-            },
+            _compressed({"num_bits": 4, "group_size": 128}),
             Quantization("compressed-tensors", 4.125, 128),
         ),
     ],
@@ -172,6 +173,17 @@ def test_experts_are_read() -> None:
         INTERNVL3 | {"text_config": {"model_type": "gpt_oss"}},
         INTERNVL3 | {"vision_config": INTERNVL3["vision_config"] | {"use_qk_norm": True}},
         INTERNVL3 | {"vision_config": {}},
+        QWEN3_MOE | {"num_hidden_layers": 10**15},
+        QWEN3_MOE | {"decoder_sparse_step": 0},
+        QWEN3_MOE | {"num_experts_per_tok": None},
+        QWEN3_MOE | {"num_experts": [1], "moe_intermediate_size": 2**40},
+        INTERNVL3 | {"vision_config": INTERNVL3["vision_config"] | {"patch_size": []}},
+        INTERNVL3 | {"vision_config": INTERNVL3["vision_config"] | {"hidden_size": "x", "intermediate_size": 10**12}},
+        QWEN3_MOE | {"mlp_only_layers": ["first"]},
+        QWEN3 | {"quantization_config": {"quant_method": "awq", "bits": -4}},
+        QWEN3 | {"quantization_config": {"quant_method": "gptq", "bits": 10**400}},
+        QWEN3 | {"quantization_config": {"quant_method": "fp8", "weight_block_size": [0, 0]}},
+        QWEN3 | {"quantization_config": _compressed({"num_bits": 4, "group_size": -1})},
     ],
 )
 def test_what_is_not_known_is_no_architecture(config: dict[str, Any]) -> None:

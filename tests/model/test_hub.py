@@ -74,6 +74,14 @@ def test_a_record_that_cannot_be_read_is_made_anew(hub: Hub) -> None:
     assert len(hub.asked) == 4
 
 
+def test_without_a_cache_it_is_asked_again(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/cache")
+    monkeypatch.setenv("HF_HOME", "/dev/null/hf")
+    assert isinstance(ask("a/model"), ModelFacts)
+    assert ask("a/model") == ask("a/model")
+    assert len(hub.asked) == 6
+
+
 @pytest.mark.parametrize(("revision", "asked"), [("main", 4), (COMMIT, 2)])
 def test_what_a_branch_said_is_old_after_a_day(revision: str, asked: int, hub: Hub) -> None:
     facts = ask("a/model", revision)
@@ -207,7 +215,13 @@ def test_a_model_that_cannot_be_served(files: tuple[str, ...], what: str, hub: H
     assert ask("a/model") == Problem("content", what, FORMAT)
 
 
-@pytest.mark.parametrize("text", [b"[1]", b"{"])
+def test_sizes_that_no_model_has(hub: Hub) -> None:
+    hub.models["a/model"].parameters = {"BF16": -1}
+    what = f"{hub.url} answered something else than a description of a/model"
+    assert ask("a/model") == Problem("network", what, NETWORK)
+
+
+@pytest.mark.parametrize("text", [b"[1]", b"{", b"[" * 100_000])
 def test_a_config_that_is_none(text: bytes, hub: Hub) -> None:
     hub.models["a/model"].files["config.json"] = text
     what = "the config.json of a/model is not a JSON object"

@@ -10,7 +10,7 @@ import yaml
 from recipe_runner.model.architecture import Architecture
 from recipe_runner.model.memory import Memory, memory
 from recipe_runner.model.parallel import judged
-from recipe_runner.model.serving import Device, Serving
+from recipe_runner.model.serving import Device, Serving, space_gib
 from tests.model.test_architecture_facts import INTERNVL3, LOGS, QWEN3, QWEN25VL, of
 
 FILES = sorted(LOGS.glob("*.yaml"))
@@ -231,6 +231,8 @@ def test_flags_are_read_as_vllm_reads_them() -> None:
     assert (read.max_model_len, read.max_num_seqs, read.block_size, read.enforce_eager) == (1500, 1024, None, True)
     assert Serving.of({"max_model_len": -1}).any_len
     assert Serving.of({"max_model_len": "long"}).max_model_len is None
+    assert Serving.of({"gpu_memory_utilization": "nan"}) == Serving()
+    assert [space_gib(text) for text in ("4", "0.5", "0", "²", "9" * 400)] == [4.0, 0.5, None, None, None]
     steps = [(Serving().batched_tokens(device), Serving().requests(device)) for device in (L4, H100, Device(139.8))]
     assert steps == [(2048, 256), (8192, 1024), (8192, 1024)]
     assert Serving().batched_tokens(Device(180.0)) == 16384

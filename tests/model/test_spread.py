@@ -1,5 +1,7 @@
 """What a plan judges from a model's facts: parallelism, memory, flags, the model itself; each refusal word for word."""
 
+import contextlib
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from recipe_runner.console import Screen
 from recipe_runner.errors import RecipeError
 from recipe_runner.host import leases
 from recipe_runner.model import fetch
+from recipe_runner.model.serving import COUNTS
 from recipe_runner.model.weights import Problem
 from recipe_runner.plan import Plan
 from tests.conftest import Answer
@@ -55,6 +58,29 @@ def test_what_cannot_work_is_refused_before_anything_starts(
 ) -> None:
     assert cli("plan", *words).refusal == [told]
     assert cli("run", "engine=sim", *words).refusal == [told]
+
+
+READ = (
+    *(f"serve.{key}" for key in (*COUNTS, "gpu_memory_utilization", "dtype", "kv_cache_dtype", "quantization")),
+    *("serve.enforce_eager", "serve.trust_remote_code", "serve.load_format", "serve.served_model_name"),
+    *("serve.host", "serve.port", "env.VLLM_CPU_KVCACHE_SPACE", "env.CUDA_VISIBLE_DEVICES"),
+    *("parallelism.tp", "parallelism.dp", "parallelism.pp", "hardware.count", "hardware.memory_gib"),
+    *("model.path", "model.revision", "model.facts.bytes", "model.facts.parameters", "model.facts.config"),
+)
+ODD = (
+    *("-5", "0", "0.5", "9" * 400, f"'{'9' * 400}'", "1000000000", "-1e300", "nan", "inf", "true", "false"),
+    *("''", "some", "'²'", "[]", "[1,-1]", "{}", "{a: [1]}", "{BF16: -1}", "{architectures: 5}"),
+)
+
+
+@pytest.mark.usefixtures("no_vllm")
+@pytest.mark.parametrize("key", READ)
+def test_whatever_a_value_is_a_plan_is_made_or_refused(key: str) -> None:
+    for hardware, value in itertools.product(("l4x1", "cpu"), ODD):
+        words = ("recipe=qwen3-8b", f"hardware={hardware}", "benchmark=none", f"{key}={value}")
+        for more in ((), ("preflight.flags=warn", "preflight.memory=warn", "preflight.model=warn")):
+            with contextlib.suppress(RecipeError):
+                drawn(*words, *more).as_dict()
 
 
 def test_what_does_not_fit_can_be_tried_all_the_same() -> None:

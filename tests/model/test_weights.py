@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import shutil
 import struct
 from collections.abc import Callable
@@ -78,8 +80,11 @@ def test_shards_are_those_of_the_index(folder: Write) -> None:
     assert (facts.parameters, facts.bytes) == ({"BF16": 2064, "I32": 12}, len(ONE) + len(TWO))
 
 
-def test_an_index_that_cannot_be_read_counts_as_none(folder: Write) -> None:
-    rest: dict[str, str | bytes] = {"model-1.safetensors": ONE, "model.safetensors.index.json": "[]"}
+@pytest.mark.parametrize(
+    "index", ["[]", "[" * 100_000, '{"weight_map": {"a": 5}}', '{"weight_map": {"a": "../b.bin"}}']
+)
+def test_an_index_that_cannot_be_read_counts_as_none(index: str, folder: Write) -> None:
+    rest: dict[str, str | bytes] = {"model-1.safetensors": ONE, "model.safetensors.index.json": index}
     facts = of_folder(folder({"config.json": CONFIG_TEXT, **rest}))
     assert isinstance(facts, ModelFacts)
     assert facts.bytes == len(ONE)
@@ -107,6 +112,7 @@ GOOD = "give the folder of a transformers model, with its config.json"
 BAD = {
     "no config": Bad({"model.safetensors": ONE}, "{home} has no config.json", GOOD),
     "broken config": Bad({"config.json": "{"}, "{home}/config.json is not a JSON object", GOOD),
+    "deep config": Bad({"config.json": "[" * 100_000}, "{home}/config.json is not a JSON object", GOOD),
     "other config": Bad({"config.json": "[]"}, "{home}/config.json is not a JSON object", GOOD),
     "no weights": Bad(
         {"config.json": "{}", "tiny.gguf": "?"}, "{home} has no weights", "give a folder with *.safetensors in it"
@@ -134,12 +140,35 @@ BAD = {
     "empty": Bad(
         {"config.json": "{}", "model.safetensors": ""}, "{home}/model.safetensors is not a safetensors file", AGAIN
     ),
+    "deep header": Bad(
+        {"config.json": "{}", "model.safetensors": struct.pack("<Q", 100_000) + b"[" * 100_000},
+        "{home}/model.safetensors is not a safetensors file",
+        AGAIN,
+    ),
     "no tensors": Bad(
         {"config.json": "{}", "model.safetensors": struct.pack("<Q", 9) + b'{"a": {}}'},
         "{home}/model.safetensors is not a safetensors file",
         AGAIN,
     ),
 }
+
+
+@pytest.mark.parametrize("shape", [[1.5], ["2"], [-1], [2**40, 2**40], [2] * 100_000, 3, None])
+def test_a_shape_that_no_tensor_has(shape: object, folder: Write) -> None:
+    text = json.dumps({"a": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    home = folder({"config.json": "{}", "model.safetensors": struct.pack("<Q", len(text)) + text})
+    assert of_folder(home) == Problem("content", f"{home}/model.safetensors is not a safetensors file", AGAIN)
+
+
+def test_a_folder_that_may_not_be_read(folder: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = folder({"config.json": "{}", "model.safetensors": ONE})
+
+    def denied(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    do = "see to it that it can, or name another folder"
+    assert of_folder(home) == Problem("content", f"{home} cannot be read: Permission denied", do)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -173,6 +202,7 @@ def test_what_vllm_needs() -> None:
         ({"XDG_CACHE_HOME": "/d"}, "/d/huggingface/hub"),
         ({"XDG_CACHE_HOME": ""}, "~/.cache/huggingface/hub"),
         ({"HF_HOME": "~/$WHERE", "WHERE": "e"}, "~/e/hub"),
+        ({"HF_HUB_CACHE": "~nosuchuser/hub"}, "~nosuchuser/hub"),
     ],
 )
 def test_the_cache_is_where_hugging_face_has_it(
@@ -180,7 +210,7 @@ def test_the_cache_is_where_hugging_face_has_it(
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert hub_cache() == Path(expected).expanduser()
+    assert str(hub_cache()) == os.path.expanduser(expected)  # noqa: PTH111 — Path's raises for ~nosuchuser
 
 
 def test_a_whole_snapshot_is_found(in_cache: Write) -> None:

@@ -27,6 +27,7 @@ def test_outcomes_by_name() -> None:
         (("measured", "", {"a": "1"}), "the metric 'a' is '1', not a finite number by a name"),
         (("measured", "", {"a": True}), "the metric 'a' is True, not a finite number by a name"),
         (("measured", "", {"a": float("nan")}), "the metric 'a' is nan, not a finite number by a name"),
+        (("measured", "", {"a": 10**400}), f"the metric 'a' is {10**400}, not a finite number by a name"),
         (("measured", "", {1: 1}), "the metric 1 is 1, not a finite number by a name"),
     ],
 )

@@ -385,7 +385,9 @@ def test_the_token_is_found_and_never_shown(
 ) -> None:
     file = tmp_path / "token"
     file.write_text(SECRET)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("DISK", str(tmp_path))
+    monkeypatch.setenv("HF_HOME", "$DISK")
+    assert said("HF cache")[1].startswith(f"{tmp_path}/hub, 0.0 GiB, ")
     assert said("HF token") == ("ok", f"present, from {file}", "")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "other"))
     monkeypatch.setenv("HF_TOKEN_PATH", str(file))

@@ -285,6 +285,7 @@ def test_the_hook_takes_recipes_alone() -> None:
         assert not re.search(hook["files"], other)
 
 
+LONG = "this cannot be looked at: File name too long; check the path"
 DO = "begin with a letter, go on with letters, digits, _, - and ., and leave .yaml away"
 ELSEWHERE = "say --offline to do without the model's facts, or --model ./FOLDER to read them there"
 
@@ -308,6 +309,15 @@ ELSEWHERE = "say --offline to do without the model's facts, or --model ./FOLDER 
             ["new", "--model", "../nowhere"],
             "--model — there is no folder ../nowhere; give the folder of a transformers model, with its config.json",
         ),
+        (
+            ["new", "--model", "~nosuchuser/m"],
+            "--model — there is no folder ~nosuchuser/m; give the folder of a transformers model, with its config.json",
+        ),
+        (
+            ["new", "--model", f"./{'x' * 5000}"],
+            f"--model — there is no folder {'x' * 80}; give the folder of a transformers model, with its config.json",
+        ),
+        (["new", "--model", "a/b", "--to", "x" * 5000], f"{'x' * 80} — {LONG}"),
         (
             ["new", "--model", "recipes"],
             "--model — recipes has no config.json; give the folder of a transformers model, with its config.json",
