@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -18,6 +18,7 @@ from recipe_runner.composition import compose
 from recipe_runner.plugins import installed, packages
 from tests.nvml import Nvml
 
+E2E = Path(__file__).parent / "e2e"
 REAL_CACHE = str(paths.cache().parent)  # read before any test moves it away
 INHERITED = ("CUDA_", "HF_", "NCCL_", "NVIDIA_", "TORCH", "TRANSFORMERS_", "VLLM_", "_ARGCOMPLETE", "COMP_")
 
@@ -26,15 +27,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew instead of comparing")
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One worker has all that needs the real vLLM, and has it first; the others take a file at a time."""
+    """Whatever stands in tests/e2e needs the real vLLM, and comes first."""
     for item in items:
-        if Path(__file__).parent / "e2e" in item.path.parents:
+        if E2E in item.path.parents:
             item.add_marker(pytest.mark.real)
-        group = "real" if item.get_closest_marker("real") else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+    items.sort(key=lambda item: E2E not in item.path.parents)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Side by side (`-n`), one worker has all of tests/e2e, and the others take a file at a time."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "e2e" if nodeid.startswith("tests/e2e/") else str(super()._split_scope(nodeid))
+
+    return Files(config, log)
 
 
 def pytest_configure() -> None:
