@@ -98,7 +98,11 @@ def _dispatch(words: list[str]) -> int:
         print(pages.front())
         return 0
     module = importlib.import_module(f"recipe_runner.verbs.{verb}")
-    return int(module.run(parser(verb).parse_intermixed_args(rest)))
+    args = parser(verb).parse_intermixed_args(rest)
+    try:
+        return int(module.run(args))
+    except SystemExit:  # no verb of ours ends that way, but a plugin may, and its code is no verdict
+        return _bug()
 
 
 def _verb(words: list[str]) -> tuple[str | None, list[str]]:
