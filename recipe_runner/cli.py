@@ -156,10 +156,10 @@ def names(verb: str) -> Iterable[str]:
 
 
 def _tell(error: RecipeError, *, as_json: bool) -> None:
-    from recipe_runner.serialize import one_line, to_json
+    from recipe_runner.serialize import json_document, one_line
 
     if as_json:
-        print(to_json({"format": 1, "errors": list(map(asdict, error.faults))}, indent=2))
+        print(json_document({"format": 1, "errors": list(map(asdict, error.faults))}))
         return
     for fault in error.faults:
         print(f"recipe-run: {one_line(str(fault), most=4000)}", file=sys.stderr)

@@ -92,6 +92,32 @@ class ExitsWriting(Report):
         sys.exit(0)
 
 
+class Loud(Check):
+    print("noise of the module")
+
+    def run(self, server):
+        print("noise of the check")
+        return Outcome("passed")
+
+
+class LoudMeasuring(Benchmark):
+    def run(self, name, bench):
+        print("noise of the benchmark")
+        return Outcome("measured")
+
+    def argv(self, server):
+        print("noise of the plan")
+        return ()
+
+
+class LoudWriting(Report):
+    def write(self, report, folder):
+        print("noise of the report")
+
+    def write_sweep(self, sweep, folder):
+        print("noise of the sweep")
+
+
 class Key(Benchmark):
     def run(self, name, bench):
         argv = [sys.executable, "-c", "import os; print('key:', os.environ.get('OPENAI_API_KEY'))"]
@@ -106,8 +132,8 @@ def own(tmp_path: Path) -> Callable[..., tuple[int, Folder]]:
     """Runs the small recipe with these plugins."""
     (tmp_path / "own_plugins.py").write_text(OWN)
 
-    def run(*words: str, engine: Sequence[str] = ("engine=sim",)) -> tuple[int, Folder]:
-        return run_here(tmp_path, "--trust", *SMALL, *engine, "benchmark=none", *words)
+    def run(*words: str, engine: Sequence[str] = ("engine=sim",), verb: Sequence[str] = ("run",)) -> tuple[int, Folder]:
+        return run_here(tmp_path, *verb, "--trust", *SMALL, *engine, "benchmark=none", *words)
 
     return run
 
@@ -194,6 +220,25 @@ def test_a_report_writer_that_raises_keeps_no_other_from_writing(
     assert trace["name"] == f"own_plugins:{writer}"
     assert trace["text"].startswith("Traceback (most recent call last):\n")
     folder.assert_nothing_left()
+
+
+@pytest.mark.parametrize("words", [["run"], ["plan"], ["run", "-m", "timeouts.check_s=5,6"]])
+def test_what_plugins_print_is_no_result(
+    own: Callable[..., tuple[int, Folder]], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    code, _ = own(
+        *("+validation.mine={uses: 'own_plugins:Loud'}", "+benchmark.mine={uses: 'own_plugins:LoudMeasuring'}"),
+        *("report.formats=['own_plugins:LoudWriting']", "--json"),
+        verb=words,
+    )
+    assert code == 0
+    out, err = capsys.readouterr()
+    assert "noise of" not in out
+    json.loads(out)
+    told = {line for line in err.splitlines() if line.startswith("noise")}
+    run = {"noise of the check", "noise of the benchmark", "noise of the report"} if words[0] == "run" else set()
+    sweep = {"noise of the sweep"} if "-m" in words else set()
+    assert told == {"noise of the module", "noise of the plan"} | run | sweep
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from recipe_runner.figures.differences import Compared, Comparison, Setting, Tur
 from recipe_runner.figures.noise import ALPHA
 from recipe_runner.figures.runs import Source, load
 from recipe_runner.paths import typed
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import json_document, one_line
 from recipe_runner.verdict import FAILED, INCONCLUSIVE, OK
 
 SUMMARY = "what differs between two runs, and which of the differences are more than noise"
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     found = compare(a, b, args.metric, args.min_change)
     if args.json:
         head = {"format": 1, "a": _named(a), "b": _named(b), "alpha": ALPHA, "min_change_percent": args.min_change}
-        print(to_json({**head, **found.as_dict()}, indent=2))
+        print(json_document({**head, **found.as_dict()}))
     else:
         _show(a, b, found)
     return EXITS[found.verdict]
@@ -104,6 +104,12 @@ def _named(source: Source) -> dict[str, object]:
 def _show(a: Source, b: Source, found: Comparison) -> None:
     width = None if sys.stdout.isatty() else WIDTH
     console = Console(highlight=False, markup=False, emoji=False, width=width)
+    with console.capture() as shown:  # where nobody reads, rich itself would end the process
+        _tell(console, a, b, found)
+    print(shown.get(), end="")
+
+
+def _tell(console: Console, a: Source, b: Source, found: Comparison) -> None:
     for side, source in (("A", a), ("B", b)):
         _say(console, f"{side}  {_head(source)}")
     for note in found.notes:
