@@ -180,6 +180,18 @@ def test_fewer_than_three_cannot_pass_a_gate(series: Run, capsys: pytest.Capture
     assert capsys.readouterr().err == f"recipe-run: {told}\n"
 
 
+@pytest.mark.parametrize("words", [(), ("benchmark=none",), ("expected.own.hardware=a100x2",)])
+def test_a_unit_that_is_not_the_metrics_own_is_refused(
+    series: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, _ = series("[100]", "expected.own.metrics.output_throughput.unit=furlongs", *words)
+    assert code == 2
+    assert capsys.readouterr().err == (
+        "recipe-run: expected.own.metrics.output_throughput.unit — output_throughput is measured in tok/s, "
+        "not in furlongs; write `unit: tok/s`, and the value in that\n"
+    )
+
+
 def test_a_gate_without_statistics_is_refused_before_launch(
     series: Run, capsys: pytest.CaptureFixture[str], hidden: Callable[[str], None]
 ) -> None:
