@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recipe_runner.console import COLOURS, WIDEST, line, on
+from recipe_runner.console import COLOURS, WIDEST, line, on, sayable
 from recipe_runner.figures.points import BEST, columns, statements
 from recipe_runner.paths import short
 from recipe_runner.serialize import around, provenance
@@ -74,7 +74,8 @@ def _shown(stream: IO[str]) -> Iterator[Console]:
     console = on(stream)
     with console.capture() as shown:
         yield console
-    stream.write(shown.get())
+    stream.write(sayable(shown.get(), stream))
+    stream.flush()
 
 
 def _run(console: Console, document: Mapping[str, Any]) -> None:
