@@ -98,7 +98,11 @@ def _dispatch(words: list[str]) -> int:
         print(pages.front())
         return 0
     module = importlib.import_module(f"recipe_runner.verbs.{verb}")
-    return int(module.run(parser(verb).parse_intermixed_args(rest)))
+    args = parser(verb).parse_intermixed_args(rest)
+    try:
+        return int(module.run(args))
+    except SystemExit:  # no verb of ours ends that way, but a plugin may, and its code is no verdict
+        return _bug()
 
 
 def _verb(words: list[str]) -> tuple[str | None, list[str]]:
@@ -152,10 +156,10 @@ def names(verb: str) -> Iterable[str]:
 
 
 def _tell(error: RecipeError, *, as_json: bool) -> None:
-    from recipe_runner.serialize import one_line, to_json
+    from recipe_runner.serialize import json_document, one_line
 
     if as_json:
-        print(to_json({"format": 1, "errors": list(map(asdict, error.faults))}, indent=2))
+        print(json_document({"format": 1, "errors": list(map(asdict, error.faults))}))
         return
     for fault in error.faults:
         print(f"recipe-run: {one_line(str(fault), most=4000)}", file=sys.stderr)

@@ -1,15 +1,16 @@
 """What came of it, on stdout: of a run, its figures beside those that were reported; of a sweep, its points."""
 
+import contextlib
 import itertools
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, Final
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from recipe_runner.console import COLOURS, WIDEST, line, on
+from recipe_runner.console import COLOURS, WIDEST, line, on, sayable
 from recipe_runner.figures.points import BEST, columns, statements
 from recipe_runner.paths import short
 from recipe_runner.serialize import around, provenance
@@ -42,7 +43,11 @@ SECTIONS: Final = (  # the lines and their order in the closing table of `vllm b
 
 def of_sweep(sweep: Mapping[str, Any], stream: IO[str] | None = None) -> None:
     """What a sweep came to, on stdout: a line for each point, and the points beside each other."""
-    console = on(stream or sys.stdout)
+    with _shown(stream or sys.stdout) as console:
+        _sweep(console, sweep)
+
+
+def _sweep(console: Console, sweep: Mapping[str, Any]) -> None:
     for point in sweep["points"]:
         if point["report"]:
             console.print(_verdict(point["report"]))
@@ -59,7 +64,21 @@ def of_run(document: Mapping[str, Any], stream: IO[str] | None = None) -> None:
 
     On a terminal the items are there already, from the run itself.
     """
-    console = on(stream or sys.stdout)
+    with _shown(stream or sys.stdout) as console:
+        _run(console, document)
+
+
+@contextlib.contextmanager
+def _shown(stream: IO[str]) -> Iterator[Console]:
+    """What is printed meanwhile, written at once: unlike what is told on the way, a result that is lost is an error."""
+    console = on(stream)
+    with console.capture() as shown:
+        yield console
+    stream.write(sayable(shown.get(), stream))
+    stream.flush()
+
+
+def _run(console: Console, document: Mapping[str, Any]) -> None:
     for benchmark in document["benchmarks"]:
         if benchmark["metrics"]:
             _whole(console, figures(benchmark, document["expected"]))

@@ -35,9 +35,8 @@ class _Stream:
         self._stream = stream
 
     def write(self, text: str) -> None:
-        encoding = getattr(self._stream, "encoding", None) or "utf-8"
         with contextlib.suppress(OSError):
-            self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            self._stream.write(sayable(text, self._stream))
 
     def flush(self) -> None:
         with contextlib.suppress(OSError):
@@ -45,6 +44,12 @@ class _Stream:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+def sayable(text: str, stream: IO[str]) -> str:
+    """A text as the stream can say it."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def on(stream: IO[str]) -> Console:

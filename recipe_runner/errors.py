@@ -2,7 +2,7 @@
 
     RecipeError            bad input; exit code 2
     └── ServerError        the server did not get ready, or died; exit code 3
-    Interrupted            Ctrl-C, SIGTERM or SIGHUP; exit code 130
+    Interrupted            Ctrl-C, SIGTERM, SIGHUP or SIGQUIT; exit code 130
 
 `cli.main` is the only place that catches them. Anything else is a bug and keeps its traceback.
 """
@@ -41,7 +41,7 @@ class ServerError(RecipeError):
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, SIGTERM or SIGHUP. Not an `Exception`, so that no check can swallow it."""
+    """Ctrl-C, SIGTERM, SIGHUP or SIGQUIT. Not an `Exception`, so that no check can swallow it."""
 
     exit_code = 130
 

@@ -51,7 +51,7 @@ class Folder:
             try:
                 with self.writing(f"the {name} report"):
                     write(writer, told)
-            except Exception as exc:
+            except (Exception, SystemExit) as exc:
                 outcome, trace = outcome_of(exc)
                 self.event("traceback", name=name, text=trace)
                 what = f"the {name} report cannot be written: {safe_line(outcome.detail)}"
@@ -63,7 +63,7 @@ class Folder:
         return list(self.unwritten.values())
 
 
-def outcome_of(exc: Exception) -> tuple[Outcome, str]:
+def outcome_of(exc: BaseException) -> tuple[Outcome, str]:
     """What an exception in a plugin comes to, with the last line of the plugin in it; its traceback for the events."""
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(exc.__traceback__)]
     python = Path(traceback.__file__).parent

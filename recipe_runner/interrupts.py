@@ -1,7 +1,7 @@
 """What ends a run from outside of what it does: signals, and conditions that are looked at while it goes on.
 
-Ctrl-C, SIGTERM and SIGHUP become `Interrupted`, once, and only where somebody listens; else they are counted. SIGALRM
-beats while something is watched, and so reaches also a plugin's endless loop, or its wait for something else.
+Ctrl-C, SIGTERM, SIGHUP and SIGQUIT become `Interrupted`, once, and only where somebody listens; else they are counted.
+SIGALRM beats while something is watched, and so reaches also a plugin's endless loop, or its wait for something else.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 from recipe_runner.errors import Interrupted
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 BEAT_S: Final = 0.1
 AGAIN_S: Final = 5.0  # for what was ended to clean up; if it went on instead, it is ended again
 Check = Callable[[], object]

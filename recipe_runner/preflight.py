@@ -97,8 +97,9 @@ def _extra(request: Request, facts: Facts) -> Iterator[Fault]:
 
 
 def _gates(request: Request) -> Iterator[Fault]:
-    """What is wrong with the gates of this hardware, or of none; another choice of benchmarks leaves them aside."""
+    """What is wrong with expected figures; with gates, of this hardware or of none, and for the recipe's benchmarks."""
     where, profiles = request.folded.where, request.composed.profiles
+    yield from gates.contradictions(request.expected, where)
     if request.choices["benchmark"] == "recipe":
         away = {key.removeprefix("benchmark.") for key, value in request.typed.items() if value is None}
         here = {

@@ -1,6 +1,8 @@
 """Plugins by name (entry points) or by place (`module:Class`), loaded only when named."""
 
+import contextlib
 import inspect
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, cast
@@ -39,7 +41,8 @@ def load(kind: str, uses: object, where: str, beside: Iterable[Path] = ()) -> ty
     one = None if ":" in uses else _installed(kind, uses, where, beside)
     named = f"{uses} of {one.origin}" if one else uses
     try:
-        found = one.load() if one else by_place.load(uses, beside)
+        with contextlib.redirect_stdout(sys.stderr):  # what a module prints as it is imported is no result
+            found = one.load() if one else by_place.load(uses, beside)
     except by_place.Missing as exc:
         raise RecipeError(Fault(where, str(exc), choose(exc.cls, exc.classes))) from exc
     except (Exception, SystemExit) as exc:  # a module that ends the process as it is imported is broken, too

@@ -138,7 +138,7 @@ class _Group:
                 record.skip_rest(exc.faults[0].what, benchmarks=not self.stay)
         except RecipeError:  # of a point that could not begin
             raise
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             what = f"recipe-run failed: {type(exc).__name__}: {safe_line(str(exc))}"
             current.faults = (Fault("recipe-run", what, "report this bug with the traceback"),)
             raise

@@ -1,9 +1,11 @@
 """Text as we write it: JSON, compact for events and indented for files; what others said, on one line."""
 
+import codecs
 import json
 import os
 import re
 import shlex
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +20,17 @@ PATH: Final = 4096  # characters of a file's name, which is not cut where it is 
 UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 
 
-def to_json(value: Any, *, indent: int | None = None) -> str:
+def to_json(value: Any, *, indent: int | None = None, ascii_only: bool = False) -> str:
     """JSON as UTF-8 can hold it, with every character escaped that is not plainly text."""
     separators = (",", ":") if indent is None else None
-    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False, default=_plain)
+    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=ascii_only, default=_plain)
     return UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def json_document(value: Any) -> str:
+    """A document to print: whatever the locale, its bytes are JSON."""
+    known = getattr(sys.stdout, "encoding", None) or "utf-8"
+    return to_json(value, indent=2, ascii_only=codecs.lookup(known).name != "utf-8")
 
 
 def from_json(text: str | bytes) -> Any:

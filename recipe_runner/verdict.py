@@ -20,7 +20,7 @@ MEANINGS: Final[Mapping[int, str]] = {
     "writes no run folder",
     SERVER: "the server did not get ready, or died",
     INCONCLUSIVE: "inconclusive, or nothing was judged",
-    INTERRUPTED: "interrupted by Ctrl-C, SIGTERM or SIGHUP",
+    INTERRUPTED: "interrupted by Ctrl-C, SIGTERM, SIGHUP or SIGQUIT",
     BUG: "a bug in recipe-run or in a plugin",
 }
 

@@ -53,7 +53,7 @@ def test_the_front_page_says_what_each_exit_code_means() -> None:
         " writes no run folder\n"
         "  3    the server did not get ready, or died\n"
         "  4    inconclusive, or nothing was judged\n"
-        "  130  interrupted by Ctrl-C, SIGTERM or SIGHUP\n"
+        "  130  interrupted by Ctrl-C, SIGTERM, SIGHUP or SIGQUIT\n"
         "  70   a bug in recipe-run or in a plugin\n\n"
         'Tab completion: eval "$(register-python-argcomplete recipe-run)"'
     )

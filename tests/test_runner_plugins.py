@@ -70,6 +70,54 @@ class Broken(Report):
         return report["no\\nsuch"]
 
 
+class Exits(Check):
+    def run(self, server):
+        sys.exit(0)
+
+
+class ExitsMeasuring(Benchmark):
+    def run(self, name, bench):
+        sys.exit("enough")
+
+
+class ExitsPlanning(Benchmark):
+    def run(self, name, bench): ...
+
+    def argv(self, server):
+        sys.exit(0)
+
+
+class ExitsWriting(Report):
+    def write(self, report, folder):
+        sys.exit(0)
+
+
+class Loud(Check):
+    print("noise of the module")
+
+    def run(self, server):
+        print("noise of the check")
+        return Outcome("passed")
+
+
+class LoudMeasuring(Benchmark):
+    def run(self, name, bench):
+        print("noise of the benchmark")
+        return Outcome("measured")
+
+    def argv(self, server):
+        print("noise of the plan")
+        return ()
+
+
+class LoudWriting(Report):
+    def write(self, report, folder):
+        print("noise of the report")
+
+    def write_sweep(self, sweep, folder):
+        print("noise of the sweep")
+
+
 class Key(Benchmark):
     def run(self, name, bench):
         argv = [sys.executable, "-c", "import os; print('key:', os.environ.get('OPENAI_API_KEY'))"]
@@ -84,8 +132,8 @@ def own(tmp_path: Path) -> Callable[..., tuple[int, Folder]]:
     """Runs the small recipe with these plugins."""
     (tmp_path / "own_plugins.py").write_text(OWN)
 
-    def run(*words: str, engine: Sequence[str] = ("engine=sim",)) -> tuple[int, Folder]:
-        return run_here(tmp_path, "--trust", *SMALL, *engine, "benchmark=none", *words)
+    def run(*words: str, engine: Sequence[str] = ("engine=sim",), verb: Sequence[str] = ("run",)) -> tuple[int, Folder]:
+        return run_here(tmp_path, *verb, "--trust", *SMALL, *engine, "benchmark=none", *words)
 
     return run
 
@@ -129,22 +177,68 @@ def test_a_metric_that_is_no_number_is_the_error_of_its_benchmark_only(
     assert [item["metrics"] for item in folder.report["benchmarks"]] == [{}, {"figure": 1.5}]
 
 
-def test_a_report_writer_that_raises_keeps_no_other_from_writing(
+def test_a_plugin_that_exits_is_the_error_of_its_item_only(own: Callable[..., tuple[int, Folder]]) -> None:
+    code, folder = own(
+        *("+validation.mine={uses: 'own_plugins:Exits'}", "+validation.last={uses: models}"),
+        *("+benchmark.a={uses: 'own_plugins:ExitsMeasuring'}", "+benchmark.b={uses: 'own_plugins:Figures', value: 1}"),
+    )
+    assert code == 70
+    assert [*folder.verdicts.items()][2:] == [("mine", "error"), ("last", "passed"), ("a", "error"), ("b", "measured")]
+    told = folder.details["mine"], folder.details["a"]
+    assert [re.sub(r":\d+\)", ")", one) for one in told] == [
+        *("SystemExit: 0 (own_plugins.py)", "SystemExit: enough (own_plugins.py)"),
+    ]
+    assert [event["name"] for event in folder.events if event["event"] == "traceback"] == ["mine", "a"]
+    folder.assert_nothing_left()
+
+
+def test_a_plugin_that_exits_elsewhere_is_a_bug(
     own: Callable[..., tuple[int, Folder]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, folder = own("report.formats=['own_plugins:Broken', json]")
+    code, folder = own("+benchmark.a={uses: 'own_plugins:ExitsPlanning'}")
+    assert (code, [*folder.path.glob("runs/*/*/*/report.json")]) == (70, [])
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        *("SystemExit: 0", "recipe-run: this is a bug; please report it with the lines above"),
+    ]
+
+
+@pytest.mark.parametrize(("writer", "what"), [("Broken", "KeyError: 'no\\nsuch'"), ("ExitsWriting", "SystemExit: 0")])
+def test_a_report_writer_that_raises_keeps_no_other_from_writing(
+    own: Callable[..., tuple[int, Folder]], capsys: pytest.CaptureFixture[str], writer: str, what: str
+) -> None:
+    code, folder = own(f"report.formats=['own_plugins:{writer}', json]")
     assert code == 0
+    line = OWN.splitlines().index(f"class {writer}(Report):") + 3
     told = (
-        "report.formats — the own_plugins:Broken report cannot be written: KeyError: 'no\\nsuch' (own_plugins.py:53); "
+        f"report.formats — the own_plugins:{writer} report cannot be written: {what} (own_plugins.py:{line}); "
         "mend what writes it; see events.jsonl"
     )
     assert folder.report["verdict"] == "passed"
     assert folder.report["warnings"] == [told]
     assert told in capsys.readouterr().err
     (trace,) = [event for event in folder.events if event["event"] == "traceback"]
-    assert trace["name"] == "own_plugins:Broken"
+    assert trace["name"] == f"own_plugins:{writer}"
     assert trace["text"].startswith("Traceback (most recent call last):\n")
     folder.assert_nothing_left()
+
+
+@pytest.mark.parametrize("words", [["run"], ["plan"], ["run", "-m", "timeouts.check_s=5,6"]])
+def test_what_plugins_print_is_no_result(
+    own: Callable[..., tuple[int, Folder]], capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    code, _ = own(
+        *("+validation.mine={uses: 'own_plugins:Loud'}", "+benchmark.mine={uses: 'own_plugins:LoudMeasuring'}"),
+        *("report.formats=['own_plugins:LoudWriting']", "--json"),
+        verb=words,
+    )
+    assert code == 0
+    out, err = capsys.readouterr()
+    assert "noise of" not in out
+    json.loads(out)
+    told = {line for line in err.splitlines() if line.startswith("noise")}
+    run = {"noise of the check", "noise of the benchmark", "noise of the report"} if words[0] == "run" else set()
+    sweep = {"noise of the sweep"} if "-m" in words else set()
+    assert told == {"noise of the module", "noise of the plan"} | run | sweep
 
 
 @pytest.fixture

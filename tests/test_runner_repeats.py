@@ -30,7 +30,7 @@ expected:
 """
 SERIES = """
 import time
-from recipe_runner.api import Benchmark, Outcome, failed
+from recipe_runner.api import Benchmark, Outcome, failed, skipped
 
 
 class Series(Benchmark):
@@ -47,6 +47,8 @@ class Series(Benchmark):
         if self.more.get("sleeps_at") == number:
             (bench.folder.parents[3] / "sleeps").touch()
             time.sleep(60)
+        if value == "skip":
+            return skipped("no command")
         if value is None:
             return failed("nothing was measured")
         metrics = {"output_throughput": value, "completed": self.more.get("asks", 0), "seed": seed}
@@ -178,6 +180,18 @@ def test_fewer_than_three_cannot_pass_a_gate(series: Run, capsys: pytest.Capture
     assert capsys.readouterr().err == f"recipe-run: {told}\n"
 
 
+@pytest.mark.parametrize("words", [(), ("benchmark=none",), ("expected.own.hardware=a100x2",)])
+def test_a_unit_that_is_not_the_metrics_own_is_refused(
+    series: Run, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, _ = series("[100]", "expected.own.metrics.output_throughput.unit=furlongs", *words)
+    assert code == 2
+    assert capsys.readouterr().err == (
+        "recipe-run: expected.own.metrics.output_throughput.unit — output_throughput is measured in tok/s, "
+        "not in furlongs; write `unit: tok/s`, and the value in that\n"
+    )
+
+
 def test_a_gate_without_statistics_is_refused_before_launch(
     series: Run, capsys: pytest.CaptureFixture[str], hidden: Callable[[str], None]
 ) -> None:
@@ -202,6 +216,22 @@ def test_one_that_measures_nothing_ends_the_others(series: Run) -> None:
     assert (found["verdict"], found["detail"]) == ("failed", "speed.2: nothing was measured")
     assert [one["name"] for one in found["measurements"]] == ["speed.warmup", "speed.1", "speed.2"]
     assert found["metrics"]["output_throughput"] == 100
+
+
+@pytest.mark.parametrize(
+    ("values", "words", "gate", "code", "verdict", "detail"),
+    [
+        ("[skip]", (), "true", 4, "inconclusive", "speed.warmup: no command; so its gate was not judged"),
+        ("[1, 100, 101, 102, skip]", (), "true", 4, "inconclusive", "speed.4: no command; so its gate was not judged"),
+        ("[skip]", (), "false", 0, "skipped", "no command"),
+        ("[skip]", ("expected.own.hardware=a100x2",), "true", 0, "skipped", "no command"),
+    ],
+)
+def test_a_gate_on_what_is_skipped_is_not_kept(
+    series: Run, values: str, words: tuple[str, ...], gate: str, code: int, verdict: str, detail: str
+) -> None:
+    found, folder = series(values, "validation.there={uses: models}", *words, gate=gate)
+    assert (found, item(folder)["verdict"], item(folder)["detail"]) == (code, verdict, detail)
 
 
 def test_doubts_are_told_and_judge_nothing(series: Run) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.figures.test_runs import benchmark, report, save
 from tests.running import SMALL, Folder, fake
 from tests.test_survival import EVERYTHING, last, losses, recipe, run
 
@@ -44,6 +45,27 @@ def test_a_run_does_not_need_anybody_to_listen(tmp_path: Path, streams: str) -> 
     folder.assert_nothing_left()
 
 
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_a_result_that_cannot_be_written_is_told_and_the_verdict_stands(tmp_path: Path, option: str) -> None:
+    done = shell(tmp_path, f"{RUN} $WORDS {option} >/dev/full")
+    assert done.returncode == 0, done.stderr
+    folder = Folder(tmp_path)
+    assert folder.report["verdict"] == "passed"
+    assert done.stderr.splitlines()[-1] == (
+        "recipe-run: stdout — cannot be written: No space left on device; make room there, "
+        f"or see {folder.run.relative_to(tmp_path)}"
+    )
+    quiet = shell(tmp_path, f"{RUN} $WORDS {option} | head -c 0")
+    assert (quiet.returncode, "stdout" in quiet.stderr) == (0, False), quiet.stderr
+
+
+def test_a_comparison_does_not_need_anybody_to_listen(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        save(name, report(benchmark()))
+    done = shell(tmp_path, f"{RUN} compare a b | head -c 0")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("streams", [">&-", "2>&-"])
 def test_a_refusal_does_not_need_anybody_to_listen(tmp_path: Path, streams: str) -> None:
     done = shell(tmp_path, f"{RUN} recipe=none {streams}")
@@ -68,6 +90,15 @@ def test_a_locale_that_knows_no_arrow(tmp_path: Path, env: dict[str, str]) -> No
         done = shell(tmp_path, f"{RUN} {words}", **env)
         assert done.returncode == 0, done.stderr
     assert Folder(tmp_path).report["verdict"] == "passed"
+
+
+@pytest.mark.parametrize("env", ASCII)
+def test_json_is_json_in_any_locale(tmp_path: Path, env: dict[str, str]) -> None:
+    done = shell(tmp_path, f"{RUN} plan recipe=internvl3 hardware=a100x2 --json; {RUN} plan none=ä --json", **env)
+    assert done.stdout.isascii()
+    plan, at = json.JSONDecoder().raw_decode(done.stdout)
+    assert "tp × dp" in str(plan)
+    assert json.loads(done.stdout[at:])["errors"]
 
 
 def test_a_folder_that_is_removed_while_one_is_in_it(tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ class Figure(Section):
     """One number that somebody reported; of all devices together, or `per` device (`gpu`).
 
     A gate makes it a threshold: what is measured may be worse by at most `tolerance` percent. Which way is `better`
-    follows from the metric's name where it says so: throughput is better higher, times (`_ms`, `_s`) lower.
+    follows from the metric's name where it says so: throughput is better higher, times (`_ms`, `_s`) lower. What says
+    something else than the name, also by its unit, is refused.
     """
 
     value: float

@@ -10,13 +10,18 @@ PROOFS: Final = pytest.StashKey[dict[str, list[str]]]()
 
 @pytest.hookimpl(tryfirst=True)  # before others deselect what will not run
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of each plugin that is to be proven."""
+    """Keep the tests of each plugin that is to be proven; where none is named, one test is enough to say so."""
     found = config.stash.setdefault(PROOFS, {})
     module = sys.modules.get("recipe_runner.conformance.proof")  # which is there, if a test is derived from it
-    for item in items if module else ():
+    for item in items[:] if module else ():
         cls = getattr(item, "cls", None)
         if cls is not None and issubclass(cls, module.Proof):  # type: ignore[union-attr]
-            found.setdefault(f"{cls.kind[:-1]} {cls.block['uses']}", []).append(item.nodeid)
+            uses = cls.uses()
+            tests = found.setdefault(f"{cls.kind[:-1]} {uses or f'of {cls.__name__}'}", [])
+            if tests and not uses:
+                items.remove(item)
+            else:
+                tests.append(item.nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

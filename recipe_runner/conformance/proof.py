@@ -42,8 +42,16 @@ class Proof:
     engine: ClassVar[Mapping[str, Any]] = {}
 
     @classmethod
+    def uses(cls) -> str:
+        """The plugin that is to be proven; nothing where `block` was forgotten, or is another word."""
+        block = getattr(cls, "block", None)
+        return str(block.get("uses", "")) if isinstance(block, Mapping) else ""
+
+    @classmethod
     def plugin(cls) -> type[Plugin]:
-        return registry.load(cls.kind, cls.block.get("uses"), "uses", [Path()])
+        do = 'set `block` to one that works, as in a recipe: block = {"uses": …}'
+        assert cls.uses(), f"{cls.__name__} — it does not say what it proves; {do}"
+        return registry.load(cls.kind, cls.uses(), "uses", [Path()])
 
     @classmethod
     def made(cls) -> Plugin:

@@ -25,6 +25,17 @@ def better_of(metric: str) -> Literal["higher", "lower"] | None:
     return "lower" if metric == "duration" or metric.endswith(("_ms", "_s")) else None
 
 
+def units_of(metric: str) -> tuple[str, ...]:
+    """How the unit of a metric may be written, the usual one first, where its name says which that is."""
+    if metric in ("output_throughput", "total_token_throughput"):
+        return ("tok/s", "tokens/s")
+    if metric in ("request_throughput", "request_goodput", "slo_request_rate"):
+        return ("req/s", "requests/s")
+    if better_of(metric) == "lower":
+        return ("ms",) if metric.endswith("_ms") else ("s",)
+    return ()
+
+
 def usable(benchmark: Mapping[str, Any]) -> bool:
     """Whether a benchmark's figures are of what was asked for, even if they missed a gate."""
     counted = [one["verdict"] for one in benchmark.get("measurements", ()) if one["counted"]]

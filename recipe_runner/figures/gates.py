@@ -53,6 +53,20 @@ def verdict(rows: Sequence[Mapping[str, Any]]) -> GateVerdict | None:
     return next((one for one in order if one in found), None)
 
 
+def contradictions(expected: Mapping[str, Expected], where: Callable[[str], str]) -> Iterator[Fault]:
+    """Every figure, gate or not, that says of its metric something else than the metric's name does."""
+    for name, item in expected.items():
+        for metric, figure in item.metrics.items():
+            at = f"expected.{name}.metrics.{metric}"
+            units, better = best.units_of(metric), best.better_of(metric)
+            if units and figure.unit not in units:
+                what = f"{metric} is measured in {units[0]}, not in {figure.unit or 'nothing'}"
+                yield Fault(where(f"{at}.unit"), what, f"write `unit: {units[0]}`, and the value in that")
+            if better and figure.better not in (better, None):
+                what = f"{metric} is better {better}, as its name says"
+                yield Fault(where(f"{at}.better"), what, "leave `better` out")
+
+
 def faults(
     expected: Mapping[str, Expected], benchmarks: Mapping[str, Benchmark], where: Callable[[str], str]
 ) -> Iterator[Fault]:

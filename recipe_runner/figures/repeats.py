@@ -18,6 +18,7 @@ from recipe_runner.serialize import around
 PER_CENT: Final = 101
 BROKEN: Final = ("failed", "error", "skipped")  # a measurement that says nothing
 SHORT: Final = "too short to see whether the client was the limit"
+UNJUDGED: Final = "so its gate was not judged"
 WORST_FIRST: Final[tuple[Verdict, ...]] = ("failed", "inconclusive", "passed", "measured")
 
 
@@ -111,8 +112,10 @@ class Repeats:
         last = self.made[-1]
         if self.broken:
             detail = last.outcome.detail if self.times == 1 else f"{last.name}: {last.outcome.detail}"
-            verdict = "inconclusive" if last.doubts else last.outcome.verdict
-            detail = "; ".join((detail, *last.doubts))
+            # a gate that nobody judged has not been kept
+            unjudged = last.outcome.verdict == "skipped" and gates.gated(self.expected, self.name, self.hardware)
+            verdict = "inconclusive" if last.doubts or unjudged else last.outcome.verdict
+            detail = "; ".join((detail, *last.doubts, *([UNJUDGED] if unjudged else [])))
             return replace(last.outcome, verdict=verdict, detail=detail, metrics=self.metrics() or last.outcome.metrics)
         rows = self.figures()
         verdicts = {gates.verdict(rows), *(one.outcome.verdict for one in self.counted)}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -153,13 +153,14 @@ class _Sweep(_Read):
 class Source:
     """What was named, A or B: one run, whose point is empty, or the points of a sweep, each by its overrides.
 
-    `unfinished` are points without a report; `note` says what was taken where that was not named.
+    `unfinished` are points without a report; `note` says what was taken where that was not named, `file` what was read.
     """
 
     path: str
     runs: Mapping[str, Run]
     unfinished: tuple[str, ...] = ()
     note: str = ""
+    file: Path = field(default=Path(), compare=False)
 
     @property
     def is_sweep(self) -> bool:
@@ -199,16 +200,15 @@ def load(path: Path) -> Source:
         raise RecipeError(Fault(short(path), "there is no such file or folder", NAME))
     file = next((path / name for name in (SWEEP, REPORT) if (path / name).is_file()), path)
     if file.is_file():
-        return _sweep(file) if file.name == SWEEP else Source(short(path), {"": _parsed(Run, file)})
+        return _sweep(file) if file.name == SWEEP else Source(short(path), {"": _parsed(Run, file)}, file=file)
     if (path / "plan.json").is_file():
         what = "there is no report.json in it: the run was ended before it could write one, or was not to write one"
         raise RecipeError(Fault(short(path), what, "name another run; report.formats=[json] has it written"))
     inside = sorted(found.parent for name in (REPORT, SWEEP) for found in path.glob(f"*/{name}"))
     if not inside:
         raise RecipeError(Fault(short(path), "there is no run in it, nor right below it", NAME))
-    newest = load(inside[-1])  # their names begin with the time
     note = f"the newest of {len(inside)} in {short(path)}" if len(inside) > 1 else f"the only one in {short(path)}"
-    return Source(newest.path, newest.runs, newest.unfinished, note)
+    return replace(load(inside[-1]), note=note)  # their names begin with the time
 
 
 def _sweep(file: Path) -> Source:
@@ -221,7 +221,7 @@ def _sweep(file: Path) -> Source:
             runs[label] = _parsed(Run, report)
         else:
             unfinished.append(label)
-    return Source(short(file.parent), runs, tuple(unfinished))
+    return Source(short(file.parent), runs, tuple(unfinished), file=file)
 
 
 def _parsed(kind: type[_Document], file: Path) -> _Document:

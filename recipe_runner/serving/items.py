@@ -155,7 +155,7 @@ class Items:
             return Outcome("failed", f"{exc}; {exc.do}" if exc.do else str(exc))
         except OSError as exc:  # a full disk, a file that is not there, a limit that was reached: nobody's bug
             return Outcome("failed", str(exc))
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:  # a plugin that says sys.exit() ends itself, and nothing else
             outcome, trace = outcome_of(exc)
             record.event("traceback", name=name, text=trace)
             return outcome

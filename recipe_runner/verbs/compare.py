@@ -18,7 +18,7 @@ from recipe_runner.figures.differences import Compared, Comparison, Setting, Tur
 from recipe_runner.figures.noise import ALPHA
 from recipe_runner.figures.runs import Source, load
 from recipe_runner.paths import typed
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import json_document, one_line
 from recipe_runner.verdict import FAILED, INCONCLUSIVE, OK
 
 SUMMARY = "what differs between two runs, and which of the differences are more than noise"
@@ -65,10 +65,13 @@ def run(args: argparse.Namespace) -> int:
         what = "scipy is not installed, and it is what tells a difference from noise"
         raise RecipeError(Fault("compare", what, "pip install 'recipe-runner[analysis]'"))
     a, b = _loaded(args.a, args.b)
+    if a.file.resolve() == b.file.resolve():  # which would find no difference, whatever became of the server
+        what = f"A and B are the same {'sweep' if a.is_sweep else 'run'}"
+        raise RecipeError(Fault(a.path, what, "name two: A is before, B is after"))
     found = compare(a, b, args.metric, args.min_change)
     if args.json:
         head = {"format": 1, "a": _named(a), "b": _named(b), "alpha": ALPHA, "min_change_percent": args.min_change}
-        print(to_json({**head, **found.as_dict()}, indent=2))
+        print(json_document({**head, **found.as_dict()}))
     else:
         _show(a, b, found)
     return EXITS[found.verdict]
@@ -104,6 +107,12 @@ def _named(source: Source) -> dict[str, object]:
 def _show(a: Source, b: Source, found: Comparison) -> None:
     width = None if sys.stdout.isatty() else WIDTH
     console = Console(highlight=False, markup=False, emoji=False, width=width)
+    with console.capture() as shown:  # where nobody reads, rich itself would end the process
+        _tell(console, a, b, found)
+    print(shown.get(), end="")
+
+
+def _tell(console: Console, a: Source, b: Source, found: Comparison) -> None:
     for side, source in (("A", a), ("B", b)):
         _say(console, f"{side}  {_head(source)}")
     for note in found.notes:
@@ -206,7 +215,7 @@ def _why(found: Comparison) -> str:
     if found.verdict == "no regression":
         seen = [change.smallest_percent for change in found.judged if change.smallest_percent is not None]
         reach = " to ".join(dict.fromkeys(f"{percent:.1f}" for percent in (min(seen), max(seen))))
-        return f"; a difference of {reach} % would have been seen 9 times in 10"
+        return f"{_better(found)}; a difference of {reach} % would have been seen 9 times in 10"
     if found.verdict == "not all judged":
         silent = (f"{_at(one)} {each.metric}" for one in found.benchmarks for each in one.metrics if each.silent)
         return f": 0 in B, and not in A: {', '.join(silent)}"
@@ -215,6 +224,11 @@ def _why(found: Comparison) -> str:
     if found.benchmarks and not found.changes:
         return "; no metric that was looked for is in both"
     return "; what speaks against it stands above" if found.benchmarks else "; they have no benchmark in common"
+
+
+def _better(found: Comparison) -> str:
+    count = sum(change.verdict == "faster" for change in found.judged)
+    return f"; {count} metric{'s are' if count > 1 else ' is'} better" if count else ""
 
 
 def _at(one: Compared | Turned) -> str:

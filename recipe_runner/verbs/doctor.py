@@ -21,7 +21,7 @@ from recipe_runner.host.orphans import survey
 from recipe_runner.host.versions import cuda, outdated, versions
 from recipe_runner.paths import personal_config, short
 from recipe_runner.secrets import inherited
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import json_document, one_line
 
 SUMMARY = "what a run will find on this machine: GPUs, vLLM, the hub, disk, ports; each with its cure"
 EXITS: Final = "The exit code is 0 whatever is found; `--json` says the status of each check."
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     found = list(checks(read_flags=args.flags, clean=args.clean))
     if args.json:
-        print(to_json({"format": 1, "checks": [check._asdict() for check in found]}, indent=2))
+        print(json_document({"format": 1, "checks": [check._asdict() for check in found]}))
         return 0
     width = max(len(check.name) for check in found)
     for check in found:

@@ -16,7 +16,7 @@ from recipe_runner.evidence import files as evidence
 from recipe_runner.paths import shipped, short
 from recipe_runner.plugins import packages
 from recipe_runner.plugins.installed import OURS, Installed, groups
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import json_document, one_line
 
 SUMMARY = "what there is: recipes, hardware, engines, presets, checks, benchmarks, reports, …"
 GROUPS: Final = {"hardware": ("hardware",), "engines": ("engine",), "presets": ("validation", "benchmark")}
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         raise RecipeError(*astray)
     tables = {what: list(_rows(what, args.config_dir)) for what in ([args.what] if args.what else WHAT)}
     if args.json:
-        print(to_json({"format": 1, **tables}, indent=2))
+        print(json_document({"format": 1, **tables}))
         return 0
     for fault in packages.missing():
         print(f"note: {fault}", file=sys.stderr)

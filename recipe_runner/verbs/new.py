@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from recipe_runner.paths import short, typed
-from recipe_runner.serialize import PATH, one_line, to_json
+from recipe_runner.serialize import PATH, json_document, one_line
 
 SUMMARY = "write a first recipe from what the hub, or a folder, says of a model"
 
@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     made = new(args.name, args.model, args.hardware, args.to, args.config_dir, offline=args.offline)
     files = [short(file) for file in made.files]
     if args.json:
-        print(to_json({"format": 1, "files": files, "notes": made.notes, "next": made.then}, indent=2))
+        print(json_document({"format": 1, "files": files, "notes": made.notes, "next": made.then}))
         return 0
     for note in made.notes:
         print(f"note: {one_line(note)}", file=sys.stderr)

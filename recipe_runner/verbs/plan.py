@@ -1,6 +1,8 @@
 """`plan`: the exact commands, and where each flag came from; starts nothing."""
 
 import argparse
+import contextlib
+import sys
 from collections.abc import Iterator, Sequence
 
 from recipe_runner import prepare
@@ -8,7 +10,7 @@ from recipe_runner.composition.layers import TYPED, Origin
 from recipe_runner.model.parallel import Choice
 from recipe_runner.plan import Plan
 from recipe_runner.process import shell
-from recipe_runner.serialize import one_line, to_json
+from recipe_runner.serialize import json_document, one_line
 from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "show the exact commands and where each flag came from; starts nothing"
@@ -20,12 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    plans = prepare.plans(args.overrides, args.config_dir, sweep=args.multirun, launching=False, trust=args.trust)
+    with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints is no result
+        plans = prepare.plans(args.overrides, args.config_dir, sweep=args.multirun, launching=False, trust=args.trust)
+        documents = [plan.as_dict() if args.json else "\n".join(_text(plan)) for plan in plans]
     if args.json:
-        documents = [plan.as_dict() for plan in plans]
-        print(to_json(documents if args.multirun else documents[0], indent=2))
+        print(json_document(documents if args.multirun else documents[0]))
     else:
-        print("\n\n".join("\n".join(_text(plan)) for plan in plans))
+        print(*documents, sep="\n\n")
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from recipe_runner.paths import short, typed
-from recipe_runner.serialize import PATH, one_line, to_json
+from recipe_runner.serialize import PATH, json_document, one_line
 
 SUMMARY = "keep what a run came to as evidence beside its recipe, for `validate` to check"
 
@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
 
     done = record(args.run, args.to, args.note)
     if args.json:
-        print(to_json({"format": 1, "file": short(done.file), "new": done.new, "evidence": done.document}, indent=2))
+        print(json_document({"format": 1, "file": short(done.file), "new": done.new, "evidence": done.document}))
         return 0
     if (verdict := done.document["verdict"]) != "passed":
         print(f"note: the run {_came_to(verdict)}, so the recipe does not count as verified by it", file=sys.stderr)

@@ -2,14 +2,17 @@
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.interrupts import Interrupts
-from recipe_runner.paths import typed
-from recipe_runner.serialize import PATH, one_line, shell_word, to_json
+from recipe_runner.paths import short, typed
+from recipe_runner.serialize import PATH, json_document, one_line, shell_word
 
 if TYPE_CHECKING:
     from recipe_runner.plan import Plan
@@ -40,39 +43,35 @@ def run(args: argparse.Namespace) -> int:
 
 def one(args: argparse.Namespace, *, stay: bool) -> int:
     """Plan and run one point; shared by `run` and `serve`."""
-    (plan,) = _plans(args)
-    from recipe_runner import closing, console, runner  # HTTP and terminal code, which bad input does without
+    with contextlib.redirect_stdout(sys.stderr):  # what a plugin prints is no result
+        (plan,) = _plans(args)
+        from recipe_runner import closing, console, runner  # HTTP and terminal code, which bad input does without
 
-    record = runner.run(plan, console.Screen(), stay=stay)
-    with contextlib.suppress(OSError):
+        record = runner.run(plan, console.Screen(), stay=stay)
         document = record.as_dict()
-        if args.json:
-            print(to_json(document, indent=2))
-        else:
-            closing.of_run(document)
+    with _result(record.folder):
+        print(json_document(document)) if args.json else closing.of_run(document)
     _let_go()
     return record.exit_code
 
 
 def _sweep(args: argparse.Namespace) -> int:
     """Begin a sweep, or go on with one."""
-    points = _resumed(args) if args.resume else _begun(args)
-    from recipe_runner import closing, console, runner
+    with contextlib.redirect_stdout(sys.stderr):
+        points = _resumed(args) if args.resume else _begun(args)
+        from recipe_runner import closing, console, runner
 
-    if points.left:
-        runner.sweep(points, console.Screen())
-    else:
-        _tell(f"every point of {points.folder} has its result")
+        if points.left:
+            runner.sweep(points, console.Screen())
+        else:
+            _tell(f"every point of {points.folder} has its result")
+        document = points.as_dict()
     with contextlib.suppress(OSError):
         for fault in dict.fromkeys((*(each for faults in points.errors.values() for each in faults), *points.losses)):
             _tell(f"recipe-run: {fault}")
-        document = points.as_dict()
-        if args.json:
-            print(to_json(document, indent=2))
-        else:
-            closing.of_sweep(document)
+        with _result(points.folder):
+            print(json_document(document)) if args.json else closing.of_sweep(document)
         if points.left:
-            sys.stdout.flush()
             again = f"{RESUME} {shell_word(str(points.folder))}{' --trust' * args.trust}"
             _tell(f"{len(points.left)} of {len(points.plans)} points have no result; to go on: {again}")
     _let_go()
@@ -116,6 +115,19 @@ def _plans(args: argparse.Namespace, *, sweep: bool = False) -> "list[Plan]":
 
 def _tell(text: str) -> None:
     print(one_line(text, PATH), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _result(folder: Path) -> Iterator[None]:
+    """Where a result cannot be written, that is told; the verdict stands, and its reports are in the folder."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as exc:
+        if exc.errno != errno.EPIPE:  # `| head` has seen enough
+            with contextlib.suppress(OSError):
+                what = f"stdout — cannot be written: {exc.strerror}; make room there, or see {short(folder)}"
+                _tell(f"recipe-run: {what}")
 
 
 def _let_go() -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 
-from recipe_runner.serialize import to_json
+from recipe_runner.serialize import json_document
 
 SUMMARY = "the JSON Schema of a recipe, with all checks and benchmarks that are installed; for editors"
 
@@ -14,5 +14,5 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:  # noqa: ARG001
     from recipe_runner.authoring.schema import document
 
-    print(to_json(document(), indent=2))
+    print(json_document(document()))
     return 0

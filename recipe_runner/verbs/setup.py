@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.host import environments, flags
 from recipe_runner.host.versions import versions
-from recipe_runner.serialize import to_json
+from recipe_runner.serialize import json_document
 
 SUMMARY = "build an environment with real vLLM for CPU, once; `hardware=cpu` uses it"
 
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
             {"folder": str(home), "holds": (home / "finished").read_text().strip()} for home in environments.existing()
         ]
         lines = [f"{env['folder']}  {env['holds']}" for env in found]
-        print(to_json({"format": 1, "environments": found}, indent=2) if args.json else "\n".join(lines) or "none")
+        print(json_document({"format": 1, "environments": found}) if args.json else "\n".join(lines) or "none")
         return 0
     if args.remove:
         homes = [environments.folder(args.name)] if args.name else environments.existing()
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
             shutil.rmtree(home)
         removed = [str(home) for home in homes]
         lines = [f"removed {home}" for home in removed] or ["nothing to remove"]
-        print(to_json({"format": 1, "removed": removed}, indent=2) if args.json else "\n".join(lines))
+        print(json_document({"format": 1, "removed": removed}) if args.json else "\n".join(lines))
         return 0
     if args.name is None:
         raise RecipeError(Fault("setup", "no environment was named", choose("", names)))
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
     home = environments.build(args.name, tell)
     _learn_flags((str(home / "bin" / "vllm"),), tell)
-    print(to_json({"format": 1, "folder": str(home)}, indent=2) if args.json else home)
+    print(json_document({"format": 1, "folder": str(home)}) if args.json else home)
     return 0
 
 

@@ -11,7 +11,7 @@ from recipe_runner.composition.schema import Request
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.evidence import files
 from recipe_runner.paths import short
-from recipe_runner.serialize import PATH, one_line, to_json
+from recipe_runner.serialize import PATH, json_document, one_line, to_json
 from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "one recipe: what it says and what it expects, with the file and line of each value"
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         values |= {"verified": [one.as_dict() for one in found]} if found else {}
         head = {"format": 1, "recipe": request.recipe, "file": short(request.recipe_file), "summary": request.summary}
-        print(to_json({**head, "hardware": request.hardware_name, **values}, indent=2))
+        print(json_document({**head, "hardware": request.hardware_name, **values}))
         return 0
     print(" — ".join(filter(None, (one_line(request.recipe), one_line(request.summary)))))
     print(f"{one_line(short(request.recipe_file), PATH)}, on hardware={request.hardware_name}")

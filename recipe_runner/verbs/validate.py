@@ -9,7 +9,7 @@ from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.evidence import files
 from recipe_runner.evidence.check import Finding, check
 from recipe_runner.paths import short, typed
-from recipe_runner.serialize import PATH, one_line, to_json
+from recipe_runner.serialize import PATH, json_document, one_line
 from recipe_runner.verbs import run as run_verb
 
 SUMMARY = "does evidence still hold, can a recipe be composed; one line for each finding"
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     found = {file: list(_findings(file, args)) for file in named}
     if args.json:
         listed = [{"file": short(file), "findings": [one._asdict() for one in ones]} for file, ones in found.items()]
-        print(to_json({"format": 1, "files": listed}, indent=2))
+        print(json_document({"format": 1, "files": listed}))
     else:
         for file, ones in found.items():
             print(one_line(short(file), PATH))

@@ -20,12 +20,16 @@ def test_each_fault_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     shutil.copy(FAULTY, tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     proofs = {name: proof for name, proof in vars(importlib.import_module(FAULTY.stem)).items() if name[:4] == "Test"}
-    nodes = [f"::{name}::{test}" for name, proof in proofs.items() for test in proof.found] + ["::TestSays"]
+    nodes = [f"::{name}::{test}" for name, proof in proofs.items() for test in proof.found] + [
+        "::TestSays",
+        "::TestForgotten",
+    ]
     words = [*(f"{FAULTY.name}{node}" for node in nodes), "-q", "--junitxml=found.xml", "-p", "no:cacheprovider"]
     done = subprocess.run([sys.executable, "-m", "pytest", *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 1, done.stdout
     assert "proven      check faulty_plugins:Says" in done.stdout.splitlines()
     assert "not proven  check faulty_plugins:Thread: 1 of 1 tests did not pass" in done.stdout.splitlines()
+    assert "not proven  check of TestForgotten: 1 of 1 tests did not pass" in done.stdout.splitlines()
     told: dict[str, dict[str, str]] = {name: {} for name in proofs}
     for case in ET.parse(tmp_path / "found.xml").iter("testcase"):
         for failure in case.iter("failure"):

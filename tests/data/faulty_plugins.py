@@ -40,6 +40,20 @@ class TestSays(CheckProof):
     found: ClassVar = ()
 
 
+class TestForgotten(CheckProof):
+    found: ClassVar = {
+        "test_it_loads_and_says_what_it_is": "AssertionError: TestForgotten — it does not say what it proves; "
+        'set `block` to one that works, as in a recipe: block = {"uses": …}'
+    }
+
+
+class TestMisspelt(ReportProof):
+    block = {"use": "json"}
+    found: ClassVar = {
+        "test_it_loads_and_says_what_it_is": "AssertionError: TestMisspelt — it does not say what it proves; "
+    }
+
+
 class Thread(Says):
     """Leaves a thread."""
 

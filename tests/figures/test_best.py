@@ -105,13 +105,6 @@ def test_which_way_a_metric_is_better_follows_from_its_name(metric: str, way: st
 
 
 @pytest.mark.parametrize(
-    ("verdict", "doubts", "is_one"),
-    [
-        *(("passed", [], True), ("measured", [], True), ("inconclusive", [], True), ("failed", [], False)),
-        *(("inconclusive", ["the client was busy"], False), ("skipped", [], False)),
-    ],
-)
-@pytest.mark.parametrize(
     ("verdict", "own", "is_usable"),
     [
         *(("passed", ["measured"], True), ("inconclusive", ["measured"], True), ("measured", [], True)),
@@ -125,6 +118,13 @@ def test_what_missed_a_gate_has_figures_all_the_same(verdict: str, own: list[str
     assert usable({"verdict": verdict, "measurements": [warmup, *counted]}) is is_usable
 
 
+@pytest.mark.parametrize(
+    ("verdict", "doubts", "is_one"),
+    [
+        *(("passed", [], True), ("measured", [], True), ("inconclusive", [], True), ("failed", [], False)),
+        *(("inconclusive", ["the client was busy"], False), ("skipped", [], False)),
+    ],
+)
 def test_what_is_in_doubt_or_broke_is_not_compared(verdict: str, doubts: list[str], *, is_one: bool) -> None:
     warmup = {"counted": False, "doubts": ["it only warms up"]}
     assert comparable({"verdict": verdict, "measurements": [warmup, {"counted": True, "doubts": doubts}]}) is is_one

@@ -158,6 +158,51 @@ def test_a_gate_whose_direction_the_figure_says() -> None:
     assert row([3, 3, 3], "preemptions", value=2, better="lower", tolerance=0)["verdict"] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("metric", "units", "wrong"),
+    [
+        ("output_throughput", ("tok/s", "tokens/s"), "furlongs"),
+        ("total_token_throughput", ("tok/s", "tokens/s"), "req/s"),
+        ("request_throughput", ("req/s", "requests/s"), "tok/s"),
+        ("slo_request_rate", ("req/s", "requests/s"), "rps"),
+        ("median_ttft_ms", ("ms",), "s"),
+        ("p99_itl_ms", ("ms",), ""),
+        ("startup_s", ("s",), "ms"),
+        ("duration", ("s",), "min"),
+    ],
+)
+@pytest.mark.parametrize("gate", [True, False])
+def test_a_unit_is_the_metrics_own(metric: str, units: tuple[str, ...], wrong: str, gate: bool) -> None:
+    def told(unit: str) -> list[str]:
+        said = {"guide": expected(**{metric: {"value": 1, "unit": unit, "gate": gate}})}
+        return [str(fault) for fault in gates.contradictions(said, lambda key: f"{key} (mine.yaml:7)")]
+
+    assert [told(unit) for unit in units] == [[] for _ in units]
+    assert told(wrong) == [
+        f"expected.guide.metrics.{metric}.unit (mine.yaml:7) — {metric} is measured in {units[0]}, "
+        f"not in {wrong or 'nothing'}; write `unit: {units[0]}`, and the value in that"
+    ]
+
+
+@pytest.mark.parametrize("metric", ["completed", "max_output_tokens_per_s", "slo_max_concurrency", "goodput"])
+def test_a_name_that_says_no_unit_takes_any(metric: str) -> None:
+    assert not [*gates.contradictions({"guide": expected(**{metric: {"value": 1, "unit": "any"}})}, str)]
+
+
+def test_better_does_not_contradict_the_name() -> None:
+    said = expected(
+        output_throughput={"value": 1, "better": "lower", "gate": True},
+        request_throughput={"value": 1, "better": "higher", "unit": "req/s"},
+        median_ttft_ms={"value": 1, "better": "higher", "unit": "ms"},
+        completed={"value": 1, "better": "lower"},
+    )
+    at = "expected.guide.metrics"
+    assert [str(fault) for fault in gates.contradictions({"guide": said}, str)] == [
+        f"{at}.output_throughput.better — output_throughput is better higher, as its name says; leave `better` out",
+        f"{at}.median_ttft_ms.better — median_ttft_ms is better lower, as its name says; leave `better` out",
+    ]
+
+
 def faults(said: dict[str, Expected], **repeats: int | None) -> list[str]:
     benchmarks = {name: Benchmark(uses="load", repeat=repeat) for name, repeat in repeats.items()}
     return [str(fault) for fault in gates.faults(said, benchmarks, lambda key: f"{key} (mine.yaml:7)")]

@@ -49,14 +49,19 @@ def test_what_got_slower_is_told_and_exits_with_1(cli: Cli) -> None:
 
 
 def test_what_did_not_get_slower_exits_with_0(cli: Cli) -> None:
-    save("a", report(benchmark()))
+    for name in ("a", "same"):
+        save(name, report(benchmark()))
     save("b", report(benchmark(SLOW)))
-    same = plain(cli("compare", "a", "a").page)
+    same = plain(cli("compare", "a", "same").page)
     assert same[2] == "configuration: the same"
     assert same[5] == "output_throughput 100.00 100.00 +0.0 % -1.7 … +1.8 % 2.7 % no difference seen"
     assert same[-1] == "no regression; a difference of 2.7 to 3.5 % would have been seen 9 times in 10"
     faster = plain(cli("compare", "b", "a").page)
     assert faster[5] == "output_throughput 80.00 100.00 +25.0 % +22.8 … +27.2 % 2.7 % faster"
+    seen = same[-1].removeprefix("no regression")
+    assert faster[-1] == f"no regression; 2 metrics are better{seen}"
+    one = plain(cli("compare", "b", "a", "--metric", "output_throughput").page)
+    assert one[-1].startswith("no regression; 1 metric is better; a difference of ")
     small = plain(cli("compare", "a", "b", "--min-change", "30").page)
     assert small[5].endswith("slower")
     assert small[-1] == same[-1]
@@ -74,8 +79,9 @@ def test_a_metric_of_ones_own(cli: Cli) -> None:
 
 
 def test_too_few_repeats_exit_with_4(cli: Cli) -> None:
-    save("a", report(benchmark(STEADY[:2])))
-    answer = cli("compare", "a", "a")
+    for name in ("a", "b"):
+        save(name, report(benchmark(STEADY[:2])))
+    answer = cli("compare", "a", "b")
     assert (answer.code, answer.stderr) == (4, "")
     assert plain(answer.stdout)[-3:] == [
         "output_throughput 100.50 100.50 +0.0 % — — too few repeats",
@@ -148,8 +154,9 @@ def test_a_benchmark_that_broke_has_no_figures(cli: Cli) -> None:
 
 def test_a_benchmark_with_other_metrics_says_which_were_looked_for(cli: Cli) -> None:
     item = benchmark() | {"metrics": {"p95_ttft_ms": 8.0, "completed": 5.0}, "measurements": []}
-    save("a", report(item))
-    answer = cli("compare", "a", "a")
+    for name in ("a", "b"):
+        save(name, report(item))
+    answer = cli("compare", "a", "b")
     assert answer.code == 4
     looked_for = "slo_max_concurrency, slo_request_rate, output_throughput, median_ttft_ms, median_tpot_ms"
     assert plain(answer.stdout)[3:] == [
@@ -244,6 +251,24 @@ def test_everything_that_is_wrong_with_both_is_said_at_once(cli: Cli) -> None:
     where, what, do = re.split(" — |; ", told[0])
     expected = {"format": 1, "errors": [{"where": where, "what": what, "do": do}]}
     assert (answer.code, json.loads(answer.stdout)) == (2, expected)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ("r/1", "r/1", "r/1 — A and B are the same run"),
+        ("r/2", "r/2/report.json", "r/2 — A and B are the same run"),
+        ("r", "r", "r/2 — A and B are the same run"),
+        ("link/1", "r/1", "link/1 — A and B are the same run"),
+        ("sweep", "sweep/sweep.json", "sweep — A and B are the same sweep"),
+    ],
+)
+def test_a_run_is_not_compared_with_itself(cli: Cli, a: str, b: str, said: str) -> None:
+    for name in ("1", "2"):
+        save(f"r/{name}", report(benchmark()))
+    Path("link").symlink_to("r")
+    save_sweep("sweep", {1: report(benchmark())})
+    assert cli("compare", a, b).refusal == [f"{said}; name two: A is before, B is after"]
 
 
 def test_wrong_words(cli: Cli) -> None:

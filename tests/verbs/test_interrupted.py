@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP at any moment: torn down, reported, nothing left behind."""
+"""Ctrl-C, SIGTERM, SIGHUP and SIGQUIT at any moment: torn down, reported, nothing left behind."""
 
 import json
 import os
@@ -21,6 +21,7 @@ CHECKED = {"capital": "passed", "another": "passed"}
         ("deaf", "waited", signal.SIGINT, SKIPPED),
         ("deaf", "waited", signal.SIGTERM, SKIPPED),
         ("deaf", "waited", signal.SIGHUP, SKIPPED),
+        ("deaf", "waited", signal.SIGQUIT, SKIPPED),
         ("slow-check", "in-check", signal.SIGINT, SKIPPED),
         ("bench-hangs", "in-bench", signal.SIGINT, CHECKED | {"load": "skipped"}),
         ("bench-stubborn", "in-bench", signal.SIGTERM, CHECKED | {"load": "skipped"}),
