@@ -83,7 +83,7 @@ def lock(write: Callable[..., Path]) -> Callable[..., Path]:
             "overrides: {server.port: 1, b: 2}",
             [
                 f"lock.overrides.server.port ({AT}:8) — unknown key server; did you mean serve? There are: {KEYS}",
-                f"lock.overrides.b ({AT}:8) — unknown key b; choose one of: {KEYS}",
+                f"lock.overrides.b ({AT}:8) — unknown key b; did you mean benchmark? There are: {KEYS}",
             ],
         ),
         (
