@@ -98,7 +98,15 @@ def _dispatch(words: list[str]) -> int:
         print(pages.front())
         return 0
     module = importlib.import_module(f"recipe_runner.verbs.{verb}")
-    return int(module.run(parser(verb).parse_intermixed_args(rest)))
+    made = parser(verb)
+    args, left = made.parse_known_intermixed_args(rest)
+    if left and verb in TAKES_OVERRIDES:
+        from recipe_runner.composition import misread
+
+        raise RecipeError(*misread.options(made.prog, left))
+    if left:
+        made.error(f"unrecognized arguments: {' '.join(left)}")
+    return int(module.run(args))
 
 
 def _verb(words: list[str]) -> tuple[str | None, list[str]]:

@@ -14,6 +14,7 @@ from recipe_runner.composition import words
 from recipe_runner.composition.compose import Composed
 from recipe_runner.composition.faults import faults_of
 from recipe_runner.composition.layers import Folded
+from recipe_runner.composition.meant import OF_THEIR_OWN
 from recipe_runner.composition.places import Places
 from recipe_runner.composition.schema import (
     Address,
@@ -31,13 +32,6 @@ from recipe_runner.composition.stack import typed as last
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.process import is_host
 
-ELSEWHERE: Final = {  # flags of vLLM that have a place of their own
-    "tensor_parallel_size": "parallelism.tp",
-    "data_parallel_size": "parallelism.dp",
-    "pipeline_parallel_size": "parallelism.pp",
-    "model": "model.id",
-    "revision": "model.revision",
-}
 SEEN: Final = (
     *("env", "benchmark", "expected"),
     *("engine", "hardware", "preflight", "timeouts", "report"),
@@ -151,10 +145,10 @@ class _Reader:
             do = "write an address, such as 127.0.0.1 or ::1, or a name"
             self.fault("serve.host", f"no host can be called {host[:80]!r}", do)
         for key in serve:
-            if key in ELSEWHERE:
-                self.fault(f"serve.{key}", "this has a place of its own", f"write {ELSEWHERE[key]}={serve[key]}")
+            name = key.lstrip("-").replace("-", "_").lower()
+            if name in OF_THEIR_OWN:
+                self.fault(f"serve.{key}", "this has a place of its own", f"write {OF_THEIR_OWN[name]}={serve[key]}")
             elif not key.isidentifier() or key != key.lower():
-                name = key.lstrip("-").replace("-", "_").lower()
                 self.fault(f"serve.{key}", "this is not the name of a flag", f"write it with underscores: serve.{name}")
 
     def words(self) -> None:

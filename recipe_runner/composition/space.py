@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.composition import library, nearby
+from recipe_runner.composition import library, meant, nearby
+from recipe_runner.composition.meant import GROUPS
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import personal_config, shipped, short, there
 from recipe_runner.plugins import packages
 
-GROUPS: Final = ("recipe", "hardware", "engine", "parallelism", "validation", "benchmark")
 SECTIONS: Final = (
     *("model", "parallelism", "serve", "env", "validation", "benchmark", "expected", "diagnosis"),
     *("engine", "hardware", "preflight", "timeouts", "report"),
@@ -112,12 +112,14 @@ class Space:
         return f"recipe {file.stem}: {short(file)} is used instead of the shipped recipe of that name"
 
 
-def unknown_key(key: str) -> Fault | None:
-    """What is wrong with a key that nothing knows."""
+def unknown_key(key: str, value: str = "VALUE") -> Fault | None:
+    """What is wrong with a key that nothing knows; `value` as it was written."""
     section = key.partition(".")[0]
     if key in GROUPS or section in SECTIONS:
         return None
-    return Fault(key, f"unknown key {section}", choose(section, {*SECTIONS, *GROUPS}))
+    place = meant.place(key) if key == section else None
+    do = meant.cure(key, f"{place}={value}") if place else choose(section, {*SECTIONS, *GROUPS})
+    return Fault(key, f"unknown key {section}", do)
 
 
 def _taken(group: str, name: str) -> Fault:

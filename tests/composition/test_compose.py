@@ -10,7 +10,8 @@ from recipe_runner import prepare
 from recipe_runner.composition import compose, library
 from recipe_runner.composition.compose import Point, points
 from recipe_runner.composition.layers import Folded
-from recipe_runner.composition.space import GROUPS, SECTIONS, Space
+from recipe_runner.composition.meant import GROUPS
+from recipe_runner.composition.space import SECTIONS, Space
 from recipe_runner.errors import RecipeError
 from tests.conftest import Answer
 

@@ -8,7 +8,8 @@ import pytest
 
 from recipe_runner import paths, prepare
 from recipe_runner.composition import compose
-from recipe_runner.composition.space import GROUPS, SECTIONS
+from recipe_runner.composition.meant import GROUPS
+from recipe_runner.composition.space import SECTIONS
 from tests.conftest import Answer
 
 BLOCK = """\
