@@ -19,6 +19,10 @@ VERBS: Final = (
     *("new", "schema"),
 )
 TAKES_OVERRIDES: Final = ("run", "plan", "serve", "show")
+ELSEWHERE: Final = {  # verbs of other programs
+    **dict.fromkeys(("bench", "benchmark", "launch"), "run"),
+    **{"start": "serve", "stop": "doctor --clean", "init": "new", "version": "--version"},
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -118,10 +122,15 @@ def _verb(words: list[str]) -> tuple[str | None, list[str]]:
         return first, rest
     if first.startswith("-") or "=" in first or first.startswith("~"):
         return "run", words
-    from recipe_runner.composition import library
+    from recipe_runner.composition.space import Space
 
-    is_recipe = first.endswith(".yaml") or first in library.names(library.folders())
-    do = f"write recipe={first}" if is_recipe else choose(first, VERBS)
+    if first.endswith(".yaml"):
+        do = f"write recipe={first}"
+    elif first in ELSEWHERE:
+        do = f"write recipe-run {ELSEWHERE[first]}"
+    else:
+        meant = Space().bare(first)
+        do = meant.do if meant else choose(first, VERBS)
     raise RecipeError(Fault(first, "there is no such verb", do))
 
 

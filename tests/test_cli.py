@@ -80,6 +80,10 @@ def test_each_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]
     [
         (["pln"], f"pln — there is no such verb; did you mean plan? There are: {VERBS}"),
         (["xyz", "recipe=x"], f"xyz — there is no such verb; choose one of: {VERBS}"),
+        (["bench"], "bench — there is no such verb; write recipe-run run"),
+        (["stop"], "stop — there is no such verb; write recipe-run doctor --clean"),
+        (["a100x2"], "a100x2 — there is no such verb; write hardware=a100x2"),
+        (["Qwen/Qwen3-8B"], "Qwen/Qwen3-8B — there is no such verb; write recipe=qwen3-8b"),
         (["internvl3"], "internvl3 — there is no such verb; write recipe=internvl3"),
         (["my/own.yaml"], "my/own.yaml — there is no such verb; write recipe=my/own.yaml"),
         (["plan", "-x"], "recipe-run plan — unrecognized arguments: -x; see recipe-run plan --help"),

@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from recipe_runner.composition import added, library, misread
+from recipe_runner.composition import added, misread
 from recipe_runner.composition.layers import Folded, fold
 from recipe_runner.composition.lock import Lock, dotted, merged, of
 from recipe_runner.composition.meant import GROUPS
@@ -100,8 +100,8 @@ def points(words: list[str], space: Space, *, sweep: bool = False) -> tuple[list
 
 def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
     """Each assignment that one override stands for; a plain one stands for one."""
-    if "=" not in word and word in library.names(library.folders(space.config_dirs)):
-        raise RecipeError(Fault("recipe", f"{word} is not key=value", f"write recipe={word}"))
+    if "=" not in word and (fault := space.bare(word)):
+        raise RecipeError(fault)
     override = _parse(word)
     key = override.key_or_group
     if override.package is not None:

@@ -78,7 +78,7 @@ class Space:
         for group, name in choices.items():
             if group == "recipe" and _is_path(name):
                 if not there(Path(name)):
-                    yield group, Fault("recipe", f"there is no file {name}", "check the path")
+                    yield group, nearby.path(name, self.recipes)
                 elif Path(name).suffix != ".yaml":
                     yield group, Fault("recipe", f"{name} is not the name of a recipe's file", "let it end in .yaml")
                 elif TAKEN.search(Path(name).stem):
@@ -95,7 +95,17 @@ class Space:
     def _meant(self, group: str, name: str) -> Fault | None:
         if group == "recipe":
             return nearby.recipe(name, self.recipes)
-        return nearby.choice(group, name, self.config_dirs)
+        fault = nearby.choice(group, name, self.config_dirs)
+        if fault or group != "hardware":
+            return fault
+        return nearby.device(name, {each: self._files(group, each)[0] for each in self.names(group)})
+
+    def bare(self, word: str) -> Fault | None:
+        """What a word without its key was meant to choose."""
+        for group in ("recipe", "hardware"):
+            if word in self.names(group):
+                return Fault(group, f"{word} is not key=value", f"write {group}={word}")
+        return nearby.model(word, self.recipes) if "/" in word else None
 
     def recipe(self, name: str) -> tuple[Path, list[Path]]:
         """The recipe's file, and the folders in which it and what it inherits from are looked for."""
