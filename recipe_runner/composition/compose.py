@@ -29,7 +29,7 @@ from recipe_runner.composition.lock import Lock, dotted, merged, of
 from recipe_runner.composition.meant import GROUPS
 from recipe_runner.composition.sources import lineage, register
 from recipe_runner.composition.space import DEFAULTS, Space, unknown_key
-from recipe_runner.composition.stack import nested, stack
+from recipe_runner.composition.stack import for_nothing, nested, stack
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import shipped
 from recipe_runner.plugins import packages
@@ -211,7 +211,7 @@ def compose(chosen: Mapping[str, str], space: Space) -> Composed:
         lock=lock,
         under_lock=bare.values,
         profiles=frozenset(groups["hardware"]),
-        warnings=() if (note := space.shadow_note(recipe_file)) is None else (note,),
+        warnings=(*space.shadow_notes(recipe_file), *for_nothing(space.names("engine"))),
         faults=tuple(faults.values()),
     )
 

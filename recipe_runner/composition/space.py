@@ -114,12 +114,11 @@ class Space:
             return file, [file.parent, *(folder for folder in self.recipes if folder != file.parent)]
         return library.names(self.recipes)[name], self.recipes
 
-    def shadow_note(self, file: Path) -> str | None:
+    def shadow_notes(self, file: Path) -> Iterator[str]:
         """What to say of a recipe that hides a shipped one of its name."""
         hidden = library.shadowed(file.stem, self.recipes)
-        if hidden is None or hidden == file:
-            return None
-        return f"recipe {file.stem}: {short(file)} is used instead of the shipped recipe of that name"
+        if hidden not in (None, file):
+            yield f"recipe {file.stem}: {short(file)} is used instead of the shipped recipe of that name"
 
 
 def unknown_key(key: str, value: str = "VALUE") -> Fault | None:
