@@ -57,7 +57,7 @@ def test_what_did_not_get_slower_exits_with_0(cli: Cli) -> None:
     assert same[-1] == "no regression; a difference of 2.7 to 3.5 % would have been seen 9 times in 10"
     faster = plain(cli("compare", "b", "a").page)
     assert faster[5] == "output_throughput 80.00 100.00 +25.0 % +22.8 … +27.2 % 2.7 % faster"
-    small = plain(cli("compare", "a", "b", "--min-change", "30").page)
+    small = plain(cli("compare", "a", "b", "--min-change", "30%").page)
     assert small[5].endswith("slower")
     assert small[-1] == same[-1]
 
