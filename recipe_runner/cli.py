@@ -102,6 +102,11 @@ def _dispatch(words: list[str]) -> int:
         print(pages.front())
         return 0
     module = importlib.import_module(f"recipe_runner.verbs.{verb}")
+    try:
+        Path.cwd()
+    except FileNotFoundError as exc:
+        what, do = "the folder that you are in was removed", "change into one that exists"
+        raise RecipeError(Fault("recipe-run", what, do)) from exc
     made = parser(verb)
     args, left = made.parse_known_intermixed_args(rest)
     if left and verb in TAKES_OVERRIDES:

@@ -120,6 +120,15 @@ def test_options_may_stand_between_overrides(monkeypatch: pytest.MonkeyPatch) ->
     assert (seen[0].multirun, seen[0].config_dir, seen[0].json) == (True, [Path("one"), Path("two")], True)
 
 
+@pytest.mark.parametrize("words", [["plan", "recipe=internvl3"], ["doctor"], ["list"]])
+def test_a_folder_that_was_removed_is_told(words: list[str], tmp_path: Path, cli: Callable[..., Answer]) -> None:
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    told = "recipe-run — the folder that you are in was removed; change into one that exists"
+    assert cli(*words).refusal == [told]
+
+
 def test_errors_as_json_are_one_document_on_stdout(cli: Callable[..., Answer]) -> None:
     answer = cli("plan", "--json", "recipe=internvl", "hardware=a100x2", "x.y=1")
     recipes = ", ".join(sorted(library.names(library.folders())))
