@@ -31,6 +31,7 @@ from recipe_runner.composition.schema import (
 from recipe_runner.composition.stack import typed as last
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.process import is_host
+from recipe_runner.serialize import to_json
 
 SEEN: Final = (
     *("env", "benchmark", "expected"),
@@ -112,7 +113,8 @@ class _Reader:
         value = self.folded.values.get(key, {})
         if isinstance(value, dict):
             return value
-        self.fault(key, f"{value!r} is not a mapping", f"give its keys: {key}.KEY=VALUE")
+        do = f"write model.id={value}" if key == "model" else f"give its keys: {key}.KEY=VALUE"
+        self.fault(key, f"{value!r} is not a mapping", do)
         return {}
 
     def text(self, key: str, value: Any) -> str:
@@ -127,6 +129,8 @@ class _Reader:
 
     def model(self) -> Model:
         values = dict(self.mapping("model"))
+        if not isinstance(self.folded.values.get("model", {}), dict):
+            return cast(Model, None)  # which `mapping` has told
         if isinstance(values.get("path"), str):
             folder, inside = self.places.whence("model.path", values["path"])
             try:
@@ -165,11 +169,13 @@ class _Reader:
         return {name: self.plugin(f"{section}.{name}", kind, blocks[name], blocks) for name in blocks}
 
     def plugin(self, key: str, kind: str, block: Any, siblings: Mapping[str, Any] | None = None) -> Plugin:
-        if not isinstance(block, dict):
-            self.fault(key, f"{block!r} is not a mapping", "give it as `NAME: {uses: …}`")
-            return cast(Plugin, None)
+        section, _, name = key.rpartition(".")
         others = {k: v for k, v in (siblings or {}).items() if isinstance(v, dict) and "uses" in v}
-        name = key.rpartition(".")[2]
+        if not isinstance(block, dict):
+            written = " or ".join(f"{section}.{other}.{name}={to_json(block)}" for other in others)
+            do = f"write {written}" if written else "give it as `NAME: {uses: …}`"
+            self.fault(key, f"{block!r} is not a mapping", do)
+            return cast(Plugin, None)
         if not re.fullmatch(r"\w[\w-]*", name):
             self.fault(key, "this cannot be a name", "use letters, digits, _ and -")
         if kind == "benchmarks" and name in OWN_FILES:
