@@ -9,7 +9,7 @@ from generate_text import code, ours, slug
 from pydantic import BaseModel
 
 from recipe_runner.authoring import about
-from recipe_runner.composition.reading import ELSEWHERE
+from recipe_runner.composition.meant import OF_THEIR_OWN
 from recipe_runner.composition.schema import (
     Address,
     Expected,
@@ -79,7 +79,7 @@ def flags() -> Iterator[str]:
     """The flags that recipe-runner reads itself, and those that have a place of their own."""
     yield "| flag | what it is |\n| --- | --- |"
     yield from (f"| `serve.{name}` | {ours(told)} |" for name, told in about.FIELDS[Address].items())
-    yield from (f"| `serve.{name}` | Refused: write `{place}`. |" for name, place in ELSEWHERE.items())
+    yield from (f"| `serve.{name}` | Refused: write `{place}`. |" for name, place in OF_THEIR_OWN.items())
 
 
 def hardware() -> Iterator[str]:

@@ -19,6 +19,10 @@ VERBS: Final = (
     *("new", "schema"),
 )
 TAKES_OVERRIDES: Final = ("run", "plan", "serve", "show")
+ELSEWHERE: Final = {  # verbs of other programs
+    **dict.fromkeys(("bench", "benchmark", "launch"), "run"),
+    **{"start": "serve", "stop": "doctor --clean", "init": "new", "version": "--version"},
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -98,7 +102,19 @@ def _dispatch(words: list[str]) -> int:
         print(pages.front())
         return 0
     module = importlib.import_module(f"recipe_runner.verbs.{verb}")
-    args = parser(verb).parse_intermixed_args(rest)
+    try:
+        Path.cwd()
+    except FileNotFoundError as exc:
+        what, do = "the folder that you are in was removed", "change into one that exists"
+        raise RecipeError(Fault("recipe-run", what, do)) from exc
+    made = parser(verb)
+    args, left = made.parse_known_intermixed_args(rest)
+    if left and verb in TAKES_OVERRIDES:
+        from recipe_runner.composition import misread
+
+        raise RecipeError(*misread.options(made.prog, left))
+    if left:
+        made.error(f"unrecognized arguments: {' '.join(left)}")
     try:
         return int(module.run(args))
     except SystemExit:  # no verb of ours ends that way, but a plugin may, and its code is no verdict
@@ -114,10 +130,15 @@ def _verb(words: list[str]) -> tuple[str | None, list[str]]:
         return first, rest
     if first.startswith("-") or "=" in first or first.startswith("~"):
         return "run", words
-    from recipe_runner.composition import library
+    from recipe_runner.composition.space import Space
 
-    is_recipe = first.endswith(".yaml") or first in library.names(library.folders())
-    do = f"write recipe={first}" if is_recipe else choose(first, VERBS)
+    if first.endswith(".yaml"):
+        do = f"write recipe={first}"
+    elif first in ELSEWHERE:
+        do = f"write recipe-run {ELSEWHERE[first]}"
+    else:
+        meant = Space().bare(first)
+        do = meant.do if meant else choose(first, VERBS)
     raise RecipeError(Fault(first, "there is no such verb", do))
 
 

@@ -8,7 +8,7 @@
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -47,8 +47,19 @@ class Interrupted(BaseException):
 
 
 def choose(name: str, existing: Iterable[str]) -> str:
-    """What to do about an unknown `name`: the nearest one that exists, and the list of all."""
+    """What to do about an unknown `name`: those that exist and were meant, and the list of all."""
     names = sorted(existing)
-    near = difflib.get_close_matches(name, names, n=1)
     listing = ", ".join(names) if names else "none"
-    return f"did you mean {near[0]}? There are: {listing}" if near else f"choose one of: {listing}"
+    near = _near(name.lower(), {each: each.lower() for each in names}) if name else []
+    one_of = "one of " if len(near) > 1 else ""
+    return f"did you mean {one_of}{', '.join(near)}? There are: {listing}" if near else f"choose one of: {listing}"
+
+
+def _near(name: str, names: Mapping[str, str]) -> list[str]:
+    """The same in another case; else those that begin so, or the one with which all of them begin; else the nearest."""
+    begun = [each for each, lower in names.items() if lower.startswith(name)]
+    if begun:
+        first = min(begun, key=len)
+        return [first] if all(names[each].startswith(names[first]) for each in begun) else begun
+    alike = difflib.get_close_matches(name, names.values(), n=1)
+    return [each for each, lower in names.items() if lower in alike][:1]

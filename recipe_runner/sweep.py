@@ -15,6 +15,7 @@ from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.figures.comparable import differences
 from recipe_runner.folder import Folder
 from recipe_runner.host.leases import Holder, Lease, lease
+from recipe_runner.paths import there
 from recipe_runner.plan import Place, Plan
 from recipe_runner.report import Record, sweep_folder
 from recipe_runner.serialize import to_json, write_json
@@ -190,7 +191,9 @@ class Sweep(Folder):
 
 
 def newest(folder: Path) -> Path:
-    """The sweep that a folder is, or the newest of those in it; the folder itself where there is none."""
+    """The sweep that a folder, or its document, is, or the newest of those in it; else what was named."""
+    if folder.name == FILE and there(folder):
+        return folder.parent
     if (folder / FILE).exists():
         return folder
     return max((file.parent for file in folder.glob(f"*/{FILE}")), default=folder)

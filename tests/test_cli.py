@@ -80,6 +80,10 @@ def test_each_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]
     [
         (["pln"], f"pln — there is no such verb; did you mean plan? There are: {VERBS}"),
         (["xyz", "recipe=x"], f"xyz — there is no such verb; choose one of: {VERBS}"),
+        (["bench"], "bench — there is no such verb; write recipe-run run"),
+        (["stop"], "stop — there is no such verb; write recipe-run doctor --clean"),
+        (["a100x2"], "a100x2 — there is no such verb; write hardware=a100x2"),
+        (["Qwen/Qwen3-8B"], "Qwen/Qwen3-8B — there is no such verb; write recipe=qwen3-8b"),
         (["internvl3"], "internvl3 — there is no such verb; write recipe=internvl3"),
         (["my/own.yaml"], "my/own.yaml — there is no such verb; write recipe=my/own.yaml"),
         (["plan", "-x"], "recipe-run plan — unrecognized arguments: -x; see recipe-run plan --help"),
@@ -114,6 +118,15 @@ def test_options_may_stand_between_overrides(monkeypatch: pytest.MonkeyPatch) ->
     assert command_line.main(words) == 0
     assert seen[0].overrides == ["recipe=x", "a=1,2", "~b", "c=3"]
     assert (seen[0].multirun, seen[0].config_dir, seen[0].json) == (True, [Path("one"), Path("two")], True)
+
+
+@pytest.mark.parametrize("words", [["plan", "recipe=internvl3"], ["doctor"], ["list"]])
+def test_a_folder_that_was_removed_is_told(words: list[str], tmp_path: Path, cli: Callable[..., Answer]) -> None:
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    told = "recipe-run — the folder that you are in was removed; change into one that exists"
+    assert cli(*words).refusal == [told]
 
 
 def test_errors_as_json_are_one_document_on_stdout(cli: Callable[..., Answer]) -> None:

@@ -54,11 +54,26 @@ CHOICES = {"recipe=", "hardware=", "engine=", "parallelism=", "validation=", "be
         ("setup ", {*environments.LOCKS}),
         ("doctor --", {"--help", "--json", "--flags", "--clean"}),
         ("--multi", {"--multirun"}),
+        ("engine=sim engine.fault=d", {"engine.fault=dies", "engine.fault=data_dependent_branching"}),
+        ("engine=vllm_cpu engine.c", {"engine.command="}),
+        ("recipe=internvl3 benchmark.", {"benchmark.guide."}),
+        (
+            "plan recipe=internvl3-graphs benchmark.guide.num",
+            {f"benchmark.guide.num_{n}=" for n in ("prompts", "warmups")},
+        ),
+        ("plan recipe=my/r.yaml validation.", {"validation.ours.", "validation.theirs."}),
+        ("plan recipe=my/r.yaml validation.ours.top", {"validation.ours.top_p="}),
+        ("plan recipe=my/r.yaml validation.theirs.", set()),
+        ("plan recipe=internvl3 validation=smoke validation.", {"validation.models.", "validation.answers."}),
+        ("plan recipe=none benchmark.x.", set()),
     ],
 )
 def test_each_verb_has_words_of_its_own(line: str, offered: set[str], tmp_path: Path) -> None:
     (tmp_path / "my" / "hardware").mkdir(parents=True)
     (tmp_path / "my" / "hardware" / "lab.yaml").touch()
+    checks = "{ours: {uses: completion}, theirs: {uses: 'theirs:Check'}}"
+    (tmp_path / "my" / "r.yaml").write_text(f"model: {{id: a/model}}\nvalidation: {checks}\n")
+    (tmp_path / "theirs.py").write_text("raise SystemExit('loaded')")
     assert {word.strip() for word in answer(f"recipe-run {line}", tmp_path)} == offered
 
 

@@ -31,6 +31,14 @@ def test_a_server_error_is_a_recipe_error_and_an_interruption_no_exception() -> 
         ("xyz", {"smoke", "none"}, "choose one of: none, smoke"),
         ("", {"b", "a"}, "choose one of: a, b"),
         ("anything", (), "choose one of: none"),
+        ("A100x2", {"h100x2", "a100x2"}, "did you mean a100x2? There are: a100x2, h100x2"),
+        (
+            "a100",
+            {"a100x1", "a100x2", "h100x1"},
+            "did you mean one of a100x1, a100x2? There are: a100x1, a100x2, h100x1",
+        ),
+        ("internvl", {"internvl3", "internvl3-tiny"}, "did you mean internvl3? There are: internvl3, internvl3-tiny"),
+        ("A100x", {"a100x1", "h100x1"}, "did you mean a100x1? There are: a100x1, h100x1"),
     ],
 )
 def test_choose_names_the_nearest_and_lists_all(name: str, existing: set[str], do: str) -> None:

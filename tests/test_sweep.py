@@ -222,6 +222,7 @@ def test_one_that_was_killed_keeps_what_it_had_measured(run: Run, tmp_path: Path
     assert Started(tmp_path, *WORDS, VALUES, "report.formats=[]").wait() == -9
     assert points() == [("000", "passed"), ("001", None), ("002", None)]
     assert run("-m", "--resume", "runs/sweeps") == 0, "the newest there"
+    assert run("-m", "--resume", str(folder() / "sweep.json")) == 0
     assert points() == [("000", "passed"), ("001.2", "passed"), ("002", "passed")]
 
 

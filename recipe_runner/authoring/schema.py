@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from recipe_runner import registry
 from recipe_runner.api import Plugin
 from recipe_runner.authoring import about
-from recipe_runner.composition.reading import ELSEWHERE
+from recipe_runner.composition.meant import OF_THEIR_OWN
 from recipe_runner.composition.schema import Address, Expected, Figure, Model, ModelFacts, Parallelism, Rule
 from recipe_runner.composition.space import Space
 from recipe_runner.errors import RecipeError
@@ -95,7 +95,7 @@ def _serve() -> Schema:
     values = [{"type": kind} for kind in ("boolean", "number", "string", "array", "object", "null")]
     read = {name: {"$ref": f"#/$defs/Address/properties/{name}"} for name in Address.model_fields}
     flags = _by_name({"anyOf": values}, r"^[a-z_][a-z0-9_]*$")
-    barred = {name: {"not": {}, "description": f"Write {place}."} for name, place in ELSEWHERE.items()}
+    barred = {name: {"not": {}, "description": f"Write {place}."} for name, place in OF_THEIR_OWN.items()}
     return {**flags, "properties": {**read, **barred}}
 
 

@@ -23,12 +23,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from recipe_runner.composition import added, library, misread
+from recipe_runner.composition import added, misread
 from recipe_runner.composition.layers import Folded, fold
 from recipe_runner.composition.lock import Lock, dotted, merged, of
+from recipe_runner.composition.meant import GROUPS
 from recipe_runner.composition.sources import lineage, register
-from recipe_runner.composition.space import DEFAULTS, GROUPS, Space, unknown_key
-from recipe_runner.composition.stack import nested, stack
+from recipe_runner.composition.space import DEFAULTS, Space, unknown_key
+from recipe_runner.composition.stack import for_nothing, nested, stack
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import shipped
 from recipe_runner.plugins import packages
@@ -99,14 +100,19 @@ def points(words: list[str], space: Space, *, sweep: bool = False) -> tuple[list
 
 def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
     """Each assignment that one override stands for; a plain one stands for one."""
-    if "=" not in word and word in library.names(library.folders(space.config_dirs)):
-        raise RecipeError(Fault("recipe", f"{word} is not key=value", f"write recipe={word}"))
+    if "=" not in word and (fault := space.bare(word)):
+        raise RecipeError(fault)
     override = _parse(word)
     key = override.key_or_group
     if override.package is not None:
         raise RecipeError(Fault(word, "a package cannot be chosen", f"write {key}=…"))
+    removes = override.type == OverrideType.DEL
+    if not key:
+        raise RecipeError(Fault(word, "there is no key before the =", "write key=value"))
+    if fault := unknown_key(key, "null" if removes else word.partition("=")[2]):
+        raise RecipeError(fault)
     if not override.is_sweep_override():
-        yield _assign(key, None if override.type == OverrideType.DEL else override.value())
+        yield key, None if removes else override.value()
         return
     if not sweep:
         raise RecipeError(Fault(key, f"{word} is a sweep", "add -m to run each of its points"))
@@ -117,7 +123,7 @@ def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
         found = value.filter(sorted(space.names(key)))
         if not found:
             raise RecipeError(Fault(key, f"{word} matches nothing", choose("", space.names(key))))
-        yield from (_assign(key, name) for name in found)
+        yield from ((key, name) for name in found)
         return
     if isinstance(value, RangeSweep) and _length(value) > MOST_POINTS:
         raise RecipeError(_too_many(key, f"{word} has more points than can be run"))
@@ -128,7 +134,7 @@ def _axis(word: str, space: Space, *, sweep: bool) -> Iterator[Assignment]:
         raise RecipeError(Fault(key, f"{word} is a sweep of sweeps", "list them: a,b or range(1,5)")) from exc
     except HydraException as exc:
         raise RecipeError(Fault(key, f"{word} has no points to run", "list them: a,b or range(1,5)")) from exc
-    yield from (_assign(key, item if numbers else _parse(f"{key}={item}").value()) for item in items)
+    yield from ((key, item if numbers else _parse(f"{key}={item}").value()) for item in items)
 
 
 def _length(sweep: RangeSweep) -> float:
@@ -152,14 +158,6 @@ def _parse(word: str) -> Override:
         raise RecipeError(Fault(word, *misread.told(word))) from exc
     except RecursionError as exc:
         raise RecipeError(Fault(word, "it is nested too deeply", "write it more simply")) from exc
-
-
-def _assign(key: str, value: Any) -> Assignment:
-    if not key:
-        raise RecipeError(Fault(f"={value}", "there is no key before the =", "write key=value"))
-    if fault := unknown_key(key):
-        raise RecipeError(fault)
-    return key, value
 
 
 def _point(assignments: tuple[Assignment, ...], swept: Iterable[str]) -> Point:
@@ -213,7 +211,7 @@ def compose(chosen: Mapping[str, str], space: Space) -> Composed:
         lock=lock,
         under_lock=bare.values,
         profiles=frozenset(groups["hardware"]),
-        warnings=() if (note := space.shadow_note(recipe_file)) is None else (note,),
+        warnings=(*space.shadow_notes(recipe_file), *for_nothing(space.names("engine"))),
         faults=tuple(faults.values()),
     )
 

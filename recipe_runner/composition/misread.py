@@ -1,8 +1,12 @@
-"""What is wrong with a word that Hydra's grammar cannot read, as a person would say it."""
+"""What is wrong with a word that Hydra's grammar cannot read, or that is no option, as a person would say it."""
 
 import re
 import shlex
+from collections.abc import Iterator
 from typing import Final
+
+from recipe_runner.composition import meant
+from recipe_runner.errors import Fault
 
 KEY: Final = re.compile(r"[~+]{0,2}[A-Za-z_][\w-]*([./][A-Za-z_][\w-]*)*(@[\w.]*)?", re.ASCII)
 TWO_WORDS: Final = re.compile(r"([A-Za-z_][\w.]*)[\s:]+(\S+)", re.ASCII)
@@ -10,6 +14,7 @@ QUOTED: Final = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
 BRACKETS: Final = {")": "(", "]": "[", "}": "{"}
 BESIDE_NOTHING: Final = re.compile(r"(^|[\[({,])\s*,|,\s*([\])}]|$)")
 FUNCTION: Final = re.compile(r"\s*\w+\(.*\)\s*")
+PLAIN: Final = re.compile(r"[\w.:/+-]+", re.ASCII)
 NOT_PLAIN: Final = re.compile(r"[^\w \t/\-\\+.$%*@?|:,(){}\[\]]", re.ASCII)
 
 
@@ -18,7 +23,8 @@ def told(word: str) -> tuple[str, str]:
     key, equals, value = word.partition("=")
     if not equals:
         two = TWO_WORDS.fullmatch(word)
-        instead = f"{two[1]}={two[2]}" if two else f"{word}=VALUE" if KEY.fullmatch(word) else "key=value"
+        key, value = (two[1], two[2]) if two else (word, "VALUE")
+        instead = f"{meant.place(key) or key}={value}" if KEY.fullmatch(key) else "key=value"
         return "there is no = in it", f"write {instead}"
     if not KEY.fullmatch(key):
         return f"{key!r} is not a key", "write names joined by dots, such as serve.port=8000"
@@ -26,6 +32,28 @@ def told(word: str) -> tuple[str, str]:
         return "= stands twice", f"write {key}={value.lstrip('=')}"
     what, instead = _of_value(value)
     return what, f"{instead}put all of the value in quotes: {quoted(key, value)}"
+
+
+def options(command: str, words: list[str]) -> Iterator[Fault]:
+    """What is wrong with words that are no options of a command: those that vLLM has are values here."""
+    left = [word for word in words if "=" not in word or word.startswith("-")]
+    strange: list[str] = []
+    while left:
+        name, equals, value = left.pop(0).partition("=")
+        flag = name.lstrip("-")
+        known = (flag in meant.GROUPS and flag) or meant.place(flag)
+        short = not name.startswith("--") and flag not in meant.OF_THEIR_OWN
+        if not name.startswith("-") or short or known is None:
+            strange.append(name + equals + value)
+            continue
+        if not equals and left and not left[0].startswith("-"):
+            value = left.pop(0)
+        elif not equals:
+            value, known = ("false", known.replace(".no_", ".")) if ".no_" in known else ("true", known)
+        word = f"{known}={value}" if PLAIN.fullmatch(value) else quoted(known, value)
+        yield Fault(name, f"{command} has no such option", meant.cure(flag, word))
+    if strange:
+        yield Fault(command, f"unrecognized arguments: {' '.join(strange)}", f"see {command} --help")
 
 
 def quoted(key: str, value: str) -> str:

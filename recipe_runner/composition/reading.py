@@ -14,6 +14,7 @@ from recipe_runner.composition import words
 from recipe_runner.composition.compose import Composed
 from recipe_runner.composition.faults import faults_of
 from recipe_runner.composition.layers import Folded
+from recipe_runner.composition.meant import OF_THEIR_OWN
 from recipe_runner.composition.places import Places
 from recipe_runner.composition.schema import (
     Address,
@@ -30,14 +31,8 @@ from recipe_runner.composition.schema import (
 from recipe_runner.composition.stack import typed as last
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.process import is_host
+from recipe_runner.serialize import to_json
 
-ELSEWHERE: Final = {  # flags of vLLM that have a place of their own
-    "tensor_parallel_size": "parallelism.tp",
-    "data_parallel_size": "parallelism.dp",
-    "pipeline_parallel_size": "parallelism.pp",
-    "model": "model.id",
-    "revision": "model.revision",
-}
 SEEN: Final = (
     *("env", "benchmark", "expected"),
     *("engine", "hardware", "preflight", "timeouts", "report"),
@@ -118,7 +113,8 @@ class _Reader:
         value = self.folded.values.get(key, {})
         if isinstance(value, dict):
             return value
-        self.fault(key, f"{value!r} is not a mapping", f"give its keys: {key}.KEY=VALUE")
+        do = f"write model.id={value}" if key == "model" else f"give its keys: {key}.KEY=VALUE"
+        self.fault(key, f"{value!r} is not a mapping", do)
         return {}
 
     def text(self, key: str, value: Any) -> str:
@@ -133,6 +129,8 @@ class _Reader:
 
     def model(self) -> Model:
         values = dict(self.mapping("model"))
+        if not isinstance(self.folded.values.get("model", {}), dict):
+            return cast(Model, None)  # which `mapping` has told
         if isinstance(values.get("path"), str):
             folder, inside = self.places.whence("model.path", values["path"])
             try:
@@ -151,10 +149,10 @@ class _Reader:
             do = "write an address, such as 127.0.0.1 or ::1, or a name"
             self.fault("serve.host", f"no host can be called {host[:80]!r}", do)
         for key in serve:
-            if key in ELSEWHERE:
-                self.fault(f"serve.{key}", "this has a place of its own", f"write {ELSEWHERE[key]}={serve[key]}")
+            name = key.lstrip("-").replace("-", "_").lower()
+            if name in OF_THEIR_OWN:
+                self.fault(f"serve.{key}", "this has a place of its own", f"write {OF_THEIR_OWN[name]}={serve[key]}")
             elif not key.isidentifier() or key != key.lower():
-                name = key.lstrip("-").replace("-", "_").lower()
                 self.fault(f"serve.{key}", "this is not the name of a flag", f"write it with underscores: serve.{name}")
 
     def words(self) -> None:
@@ -171,11 +169,13 @@ class _Reader:
         return {name: self.plugin(f"{section}.{name}", kind, blocks[name], blocks) for name in blocks}
 
     def plugin(self, key: str, kind: str, block: Any, siblings: Mapping[str, Any] | None = None) -> Plugin:
-        if not isinstance(block, dict):
-            self.fault(key, f"{block!r} is not a mapping", "give it as `NAME: {uses: …}`")
-            return cast(Plugin, None)
+        section, _, name = key.rpartition(".")
         others = {k: v for k, v in (siblings or {}).items() if isinstance(v, dict) and "uses" in v}
-        name = key.rpartition(".")[2]
+        if not isinstance(block, dict):
+            written = " or ".join(f"{section}.{other}.{name}={to_json(block)}" for other in others)
+            do = f"write {written}" if written else "give it as `NAME: {uses: …}`"
+            self.fault(key, f"{block!r} is not a mapping", do)
+            return cast(Plugin, None)
         if not re.fullmatch(r"\w[\w-]*", name):
             self.fault(key, "this cannot be a name", "use letters, digits, _ and -")
         if kind == "benchmarks" and name in OWN_FILES:

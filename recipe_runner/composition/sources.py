@@ -112,6 +112,9 @@ class Lineage:
         if file not in self.files:
             self.files.append(file)
         data, lines = read(file)
+        if not data:
+            do = "write at least `model: {id: OWNER/NAME}`; `recipe-run new NAME --model OWNER/NAME` writes one for you"
+            self.fault(file, 1, "the recipe is empty", do)
         self.sections(file, data, lines)
         line = lines.get(("defaults",), 1)
         for parent in self.parents(file, line, data.get("defaults", [])):

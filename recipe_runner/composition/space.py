@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from recipe_runner.composition import library, nearby
+from recipe_runner.composition import library, meant, nearby
+from recipe_runner.composition.meant import GROUPS
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import personal_config, shipped, short, there
 from recipe_runner.plugins import packages
 
-GROUPS: Final = ("recipe", "hardware", "engine", "parallelism", "validation", "benchmark")
 SECTIONS: Final = (
     *("model", "parallelism", "serve", "env", "validation", "benchmark", "expected", "diagnosis"),
     *("engine", "hardware", "preflight", "timeouts", "report"),
@@ -78,7 +78,7 @@ class Space:
         for group, name in choices.items():
             if group == "recipe" and _is_path(name):
                 if not there(Path(name)):
-                    yield group, Fault("recipe", f"there is no file {name}", "check the path")
+                    yield group, nearby.path(name, self.recipes)
                 elif Path(name).suffix != ".yaml":
                     yield group, Fault("recipe", f"{name} is not the name of a recipe's file", "let it end in .yaml")
                 elif TAKEN.search(Path(name).stem):
@@ -95,7 +95,17 @@ class Space:
     def _meant(self, group: str, name: str) -> Fault | None:
         if group == "recipe":
             return nearby.recipe(name, self.recipes)
-        return nearby.choice(group, name, self.config_dirs)
+        fault = nearby.choice(group, name, self.config_dirs)
+        if fault or group != "hardware":
+            return fault
+        return nearby.device(name, {each: self._files(group, each)[0] for each in self.names(group)})
+
+    def bare(self, word: str) -> Fault | None:
+        """What a word without its key was meant to choose."""
+        for group in ("recipe", "hardware"):
+            if word in self.names(group):
+                return Fault(group, f"{word} is not key=value", f"write {group}={word}")
+        return nearby.model(word, self.recipes) if "/" in word else None
 
     def recipe(self, name: str) -> tuple[Path, list[Path]]:
         """The recipe's file, and the folders in which it and what it inherits from are looked for."""
@@ -104,20 +114,21 @@ class Space:
             return file, [file.parent, *(folder for folder in self.recipes if folder != file.parent)]
         return library.names(self.recipes)[name], self.recipes
 
-    def shadow_note(self, file: Path) -> str | None:
+    def shadow_notes(self, file: Path) -> Iterator[str]:
         """What to say of a recipe that hides a shipped one of its name."""
         hidden = library.shadowed(file.stem, self.recipes)
-        if hidden is None or hidden == file:
-            return None
-        return f"recipe {file.stem}: {short(file)} is used instead of the shipped recipe of that name"
+        if hidden not in (None, file):
+            yield f"recipe {file.stem}: {short(file)} is used instead of the shipped recipe of that name"
 
 
-def unknown_key(key: str) -> Fault | None:
-    """What is wrong with a key that nothing knows."""
+def unknown_key(key: str, value: str = "VALUE") -> Fault | None:
+    """What is wrong with a key that nothing knows; `value` as it was written."""
     section = key.partition(".")[0]
     if key in GROUPS or section in SECTIONS:
         return None
-    return Fault(key, f"unknown key {section}", choose(section, {*SECTIONS, *GROUPS}))
+    place = meant.place(key) if key == section else None
+    do = meant.cure(key, f"{place}={value}") if place else choose(section, {*SECTIONS, *GROUPS})
+    return Fault(key, f"unknown key {section}", do)
 
 
 def _taken(group: str, name: str) -> Fault:

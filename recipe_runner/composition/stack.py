@@ -1,7 +1,7 @@
 """From what Hydra composed to layers, lowest first: configuration, personal, engine, preset, recipe, profile, typed."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from recipe_runner.composition.layers import TYPED, Layer
@@ -25,7 +25,7 @@ def stack(config: Mapping[str, Any], choices: Mapping[str, str], space: Space) -
     own = {"engine": engine, "hardware": config["hardware"] or {}}
     own |= {section: config[section] for section in ("preflight", "timeouts", "report")}
     yield Layer("configuration", own, str(shipped("conf") / "config.yaml"), _group_lines(choices, space))
-    yield from _personal(choices["engine"])
+    yield from personal(choices["engine"])
     yield Layer("engine", defaults, str(engine_file), places(engine_file))
     profile = dict(profiles.get(choices["hardware"]) or {})
     for group in (group for group in PRESETS if choices[group] != "recipe"):
@@ -45,8 +45,13 @@ def typed(values: Mapping[str, Any]) -> Layer:
     return Layer(TYPED, nested(values), TYPED)
 
 
-def _personal(engine: str) -> Iterator[Layer]:
-    """`~/.config/recipe-runner/config.yaml`; under `engine:` stand settings by the engine's name."""
+def personal(engine: str) -> Iterator[Layer]:
+    """`~/.config/recipe-runner/config.yaml`; under `engine:` stand settings by the engine's name.
+
+    Raises:
+        RecipeError: it cannot be read, or has sections that nothing knows.
+
+    """
     file = personal_config()
     if not file.is_file():
         return
@@ -67,7 +72,19 @@ def _personal(engine: str) -> Iterator[Layer]:
         values["engine"] = engines.get(engine) or {}
         prefix = f"engine.{engine}."
         by_line |= {f"engine.{k.removeprefix(prefix)}": v for k, v in by_line.items() if k.startswith(prefix)}
-    yield Layer("personal", values, str(file), by_line)
+    given = {key: value for key, value in values.items() if value is not None}  # an empty section takes nothing away
+    yield Layer("personal", given, str(file), by_line)
+
+
+def for_nothing(existing: Collection[str]) -> Iterator[str]:
+    """What to say of settings of engines that are not there: another --config-dir, or package, may have them."""
+    file = personal_config()
+    values, lines = read(file) if file.is_file() else ({}, {})
+    engines = values.get("engine")
+    for name in engines if isinstance(engines, dict) else ():
+        if name not in existing:
+            at = f"{short(file)}:{lines['engine', name]}"
+            yield f"{at}: there is no engine {name} that could have these settings; {choose(name, existing)}"
 
 
 def nested(typed: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Sim(Vllm):
     """Requests at once that do not slow one another down."""
     load_s: float = Field(default=0, ge=0)
     """How long it takes to load."""
-    fault: str | None = None
+    fault: str | None = Field(default=None, examples=list(NAMES))
     """What goes wrong."""
     fault_at: str | int = "loading"
     """When: `start`, `loading`, or the number of a request."""

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 def percentage(text: str) -> float:
     """A share of 0 % or more."""
-    value = float(text)
+    value = float(text.removesuffix("%"))
     if not 0 <= value < math.inf:
         raise ValueError(text)
     return value

@@ -11,15 +11,19 @@ from pydantic import ValidationError
 
 from recipe_runner import facts, registry
 from recipe_runner.api import Engine
-from recipe_runner.composition.stack import PERSONAL
+from recipe_runner.composition.faults import faults_of
+from recipe_runner.composition.layers import Layer, fold
+from recipe_runner.composition.schema import Preflight, Reporting, Timeouts
+from recipe_runner.composition.space import Space
+from recipe_runner.composition.stack import for_nothing, personal
 from recipe_runner.composition.yamlfile import read
-from recipe_runner.errors import RecipeError
+from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.host import environments, flags, machine
 from recipe_runner.host.hardware import Host
 from recipe_runner.host.machine import Check
 from recipe_runner.host.orphans import survey
 from recipe_runner.host.versions import cuda, outdated, versions
-from recipe_runner.paths import personal_config, short
+from recipe_runner.paths import personal_config, shipped, short
 from recipe_runner.secrets import inherited
 from recipe_runner.serialize import json_document, one_line
 
@@ -53,17 +57,17 @@ def checks(*, read_flags: bool = False, clean: bool = False) -> Iterator[Check]:
     """Everything that is looked at, in the order of the screen."""
     servers = _servers(clean=clean)  # first, or the other checks would see what is stopped
     here = facts.host()
-    personal, check = _personal()
+    defaults, check = _personal()
     yield machine.platform(here)
     yield machine.driver(here)
     yield from machine.gpus(here)
     yield machine.leases()
     yield servers
-    yield from _vllm(here, personal, read_flags=read_flags)
+    yield from _vllm(here, defaults, read_flags=read_flags)
     yield _cpu_environment(here)
     yield machine.token()
     yield machine.hub_cache()
-    yield _runs(personal)
+    yield _runs(defaults)
     yield machine.port()
     yield from machine.limits()
     yield check
@@ -71,13 +75,12 @@ def checks(*, read_flags: bool = False, clean: bool = False) -> Iterator[Check]:
     yield Check("environment", "ok", variables or "no variables that a server would inherit")
 
 
-def _vllm(here: Host, personal: Mapping[str, Any], *, read_flags: bool) -> Iterator[Check]:
-    settings = (personal.get("engine") or {}).get("vllm") or {}
+def _vllm(here: Host, defaults: Mapping[str, Any], *, read_flags: bool) -> Iterator[Check]:
+    settings = (defaults.get("engine") or {}).get("vllm") or {}
     try:
         located = cast(type[Engine], registry.load("engines", "vllm", "engine"))(uses="vllm", **settings).locate()
-    except (ValidationError, TypeError) as exc:
-        errors = exc.errors() if isinstance(exc, ValidationError) else [{"loc": ("vllm",), "msg": "not a mapping"}]
-        why = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in errors)
+    except ValidationError as exc:
+        why = "; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in exc.errors())
         yield Check("vLLM", "problem", f"its settings in {personal_config()} are wrong: {why}", "correct them")
         return
     program, built = located.client or ("vllm",), environments.program("cpu")
@@ -142,8 +145,8 @@ def _servers(*, clean: bool) -> Check:
     return Check("left servers", "ok", f"stopped: {'; '.join(orphans)}")
 
 
-def _runs(personal: Mapping[str, Any]) -> Check:
-    folder = Path(str((personal.get("report") or {}).get("folder") or "runs"))
+def _runs(defaults: Mapping[str, Any]) -> Check:
+    folder = Path(str((defaults.get("report") or {}).get("folder") or "runs"))
     return machine.room("runs", folder, str(folder.absolute()), MIN_RUNS_GIB, "name another place with report.folder=…")
 
 
@@ -153,13 +156,26 @@ def _personal() -> tuple[Mapping[str, Any], Check]:
     if not file.is_file():
         return {}, Check("own defaults", "ok", f"none in {file}")
     try:
-        values, lines = read(file)
+        (layer,) = personal("vllm")
+        faults = list(_unfit(layer))
     except RecipeError as exc:
-        return {}, Check("own defaults", "problem", f"{exc.faults[0].where}: {exc.faults[0].what}", exc.faults[0].do)
-    if strange := [key for key in values if key not in PERSONAL]:
-        detail = f"{file}: unknown section {', '.join(strange)}"
-        return {}, Check("own defaults", "problem", detail, f"choose one of: {', '.join(PERSONAL)}")
-    if flat := [key for key, value in values.items() if not isinstance(value, Mapping | None)]:
-        return {}, Check("own defaults", "problem", f"{file}: {', '.join(flat)} are no mappings", "write `key: value`")
+        faults = [*exc.faults]
+    if faults:
+        detail = "; ".join(f"{fault.where}: {fault.what}" for fault in faults)
+        return {}, Check("own defaults", "problem", detail, "; ".join(fault.do for fault in faults))
+    values, lines = read(file)
+    if strange := list(for_nothing(Space().names("engine"))):
+        return values, Check("own defaults", "warning", "; ".join(strange))
     keys = [at for at in lines if not any(other[: len(at)] == at and other != at for other in lines)]
     return values, Check("own defaults", "ok", f"{file}: {', '.join('.'.join(key) for key in keys) or 'empty'}")
+
+
+def _unfit(defaults: Layer) -> Iterator[Fault]:
+    """What every run would be refused for."""
+    file = shipped("conf") / "config.yaml"
+    folded = fold((Layer("configuration", read(file)[0], str(file)), defaults))
+    for key, section in (("preflight", Preflight), ("timeouts", Timeouts), ("report", Reporting)):
+        try:
+            section.model_validate(folded.values.get(key))
+        except ValidationError as exc:
+            yield from faults_of(exc, section, key, folded)

@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.host import environments, flags
@@ -12,6 +13,8 @@ from recipe_runner.host.versions import versions
 from recipe_runner.serialize import json_document
 
 SUMMARY = "build an environment with real vLLM for CPU, once; `hardware=cpu` uses it"
+
+GPUS: Final = "for GPUs `pip install vllm` beside recipe-runner, or name another with engine.command=…"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,8 @@ def names() -> Iterable[str]:
 def run(args: argparse.Namespace) -> int:
     names = environments.LOCKS
     if args.name is not None and args.name not in names:
-        raise RecipeError(Fault("setup", f"there is no environment {args.name}", choose(args.name, names)))
+        do = GPUS if args.name.lower() in ("gpu", "cuda", "nvidia") else choose(args.name, names)
+        raise RecipeError(Fault("setup", f"there is no environment {args.name}", do))
     if args.list:
         found = [
             {"folder": str(home), "holds": (home / "finished").read_text().strip()} for home in environments.existing()

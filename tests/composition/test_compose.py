@@ -10,7 +10,8 @@ from recipe_runner import prepare
 from recipe_runner.composition import compose, library
 from recipe_runner.composition.compose import Point, points
 from recipe_runner.composition.layers import Folded
-from recipe_runner.composition.space import GROUPS, SECTIONS, Space
+from recipe_runner.composition.meant import GROUPS
+from recipe_runner.composition.space import SECTIONS, Space
 from recipe_runner.errors import RecipeError
 from tests.conftest import Answer
 
@@ -182,7 +183,17 @@ def test_a_word_nested_without_end_is_no_bug(cli: Callable[..., Answer]) -> None
         (["recipe=${x}"], "recipe — there is no recipe ${{x}}; choose one of: {recipes}"),
         (["recipe=none.yaml"], "recipe — there is no file none.yaml; check the path"),
         (["recipe=../none"], "recipe — there is no file ../none; check the path"),
-        (["recipe=/etc"], "recipe — there is no file /etc; check the path"),
+        (["recipe=/etc"], "recipe — /etc is a folder; name a recipe's file in it"),
+        (["recipe=internvl3.yaml"], "recipe — there is no file internvl3.yaml; write recipe=internvl3"),
+        (["recipe=recipes/internvl3.yaml"], "recipe — there is no file recipes/internvl3.yaml; write recipe=internvl3"),
+        (["recipe=my/internvl3.yaml"], "recipe — there is no file my/internvl3.yaml; check the path"),
+        (["recipe=Qwen/Qwen3-8B"], "recipe — Qwen/Qwen3-8B is a model; write recipe=qwen3-8b"),
+        (["Qwen/Qwen3-8B"], "recipe — Qwen/Qwen3-8B is a model; write recipe=qwen3-8b"),
+        (["recipe=InternVL3-8B"], "recipe — InternVL3-8B is a model; write recipe=internvl3"),
+        (
+            ["recipe=own/er"],
+            "recipe — there is no file own/er; `recipe-run new NAME --model own/er` writes a first recipe for a model",
+        ),
         (["recipe=other"], "recipe — recipes/other.yml is not read: recipes end in .yaml; rename it to other.yaml"),
         (["recipe=./mine.yml"], "recipe — ./mine.yml is not the name of a recipe's file; let it end in .yaml"),
     ],

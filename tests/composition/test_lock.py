@@ -8,7 +8,8 @@ import pytest
 
 from recipe_runner import paths, prepare
 from recipe_runner.composition import compose
-from recipe_runner.composition.space import GROUPS, SECTIONS
+from recipe_runner.composition.meant import GROUPS
+from recipe_runner.composition.space import SECTIONS
 from tests.conftest import Answer
 
 BLOCK = """\
@@ -83,7 +84,7 @@ def lock(write: Callable[..., Path]) -> Callable[..., Path]:
             "overrides: {server.port: 1, b: 2}",
             [
                 f"lock.overrides.server.port ({AT}:8) — unknown key server; did you mean serve? There are: {KEYS}",
-                f"lock.overrides.b ({AT}:8) — unknown key b; choose one of: {KEYS}",
+                f"lock.overrides.b ({AT}:8) — unknown key b; did you mean benchmark? There are: {KEYS}",
             ],
         ),
         (

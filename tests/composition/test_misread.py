@@ -1,6 +1,7 @@
 """Words that Hydra cannot read: told in words of ours, with something to write that Hydra can read."""
 
 import shlex
+from collections.abc import Callable
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recipe_runner.composition.misread import quoted, told
+from tests.conftest import Answer
 
 QUOTE = "put all of the value in quotes: "
 NAMES = "write names joined by dots, such as serve.port=8000"
@@ -24,6 +26,8 @@ def parsed(word: str) -> object:
         ("serve.port", "there is no = in it", "write serve.port=VALUE"),
         ("serve.port 8000", "there is no = in it", "write serve.port=8000"),
         ("serve.port: 8000", "there is no = in it", "write serve.port=8000"),
+        ("max_model_len", "there is no = in it", "write serve.max_model_len=VALUE"),
+        ("tp 2", "there is no = in it", "write parallelism.tp=2"),
         ("What is it?", "there is no = in it", "write key=value"),
         ("", "there is no = in it", "write key=value"),
         ("--port=1", "'--port' is not a key", NAMES),
@@ -61,6 +65,41 @@ def test_each_mistake_has_its_words(word: str, what: str, do: str) -> None:
     with pytest.raises(HydraException):
         parsed(word)
     assert told(word) == (what, do)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--max-model-len 8192", ["--max-model-len — {no}; write serve.max_model_len=8192"]),
+        ("--gpu-memory-utilization=0.9", ["--gpu-memory-utilization — {no}; write serve.gpu_memory_utilization=0.9"]),
+        ("--tensor-parallel-size 2", ["--tensor-parallel-size — {no}; write parallelism.tp=2"]),
+        ("-tp 2", ["-tp — {no}; write parallelism.tp=2"]),
+        ("--model Qwen/Qwen3-8B", ["--model — {no}; write model.id=Qwen/Qwen3-8B"]),
+        ("--port 8001 serve.host=::1", ["--port — {no}; write serve.port=8001"]),
+        ("--enforce-eager serve.host=::1", ["--enforce-eager — {no}; write serve.enforce_eager=true"]),
+        ("--no-async-scheduling", ["--no-async-scheduling — {no}; write serve.async_scheduling=false"]),
+        ("--num-prompts 10", ["--num-prompts — {no}; write benchmark.NAME.num_prompts=10"]),
+        ("--hardware a100x2", ["--hardware — {no}; write hardware=a100x2"]),
+        (
+            '--limit-mm-per-prompt {"image":4}',
+            ["""--limit-mm-per-prompt — {no}; write 'serve.limit_mm_per_prompt="{\\"image\\":4}"'"""],
+        ),
+        (
+            "--api-key secret-word",
+            ["--api-key — {no}; set VLLM_API_KEY in the environment: a secret does not belong here"],
+        ),
+        ("--dry-run", ["--dry-run — {no}; take it away: `recipe-run plan` starts nothing"]),
+        (
+            "-x --max-model-len 8 --verbose y",
+            ["--max-model-len — {no}; write serve.max_model_len=8", "recipe-run plan — {strange}"],
+        ),
+    ],
+)
+def test_a_flag_of_vllm_is_told_where_it_stands_here(words: str, told: list[str], cli: Callable[..., Answer]) -> None:
+    no = "recipe-run plan has no such option"
+    strange = "unrecognized arguments: -x --verbose y; see recipe-run plan --help"
+    answer = cli("plan", "recipe=internvl3", "hardware=a100x2", *words.split())
+    assert answer.refusal == [line.replace("{no}", no).replace("{strange}", strange) for line in told]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])) | st.text("ab \\\"'[]{},=:()$", max_size=12))

@@ -36,6 +36,12 @@ def test_a_wrong_block_of_a_recipe_is_told_with_its_line(
     assert cli("plan", "recipe=mine", ON).refusal == told
 
 
+def test_a_field_without_the_name_of_its_benchmark(cli: Callable[..., Answer]) -> None:
+    assert cli("plan", "recipe=internvl3", ON, "benchmark.ignore_eos=true").refusal == [
+        "benchmark.ignore_eos — True is not a mapping; write benchmark.guide.ignore_eos=true"
+    ]
+
+
 def test_an_override_of_a_check_that_is_not_there_names_those_that_are(
     recipe: Callable[..., Path], cli: Callable[..., Answer]
 ) -> None:

@@ -48,8 +48,8 @@ def test_a_recipe_by_path_is_found_even_where_one_of_its_name_exists(
 def test_only_the_recipe_that_hides_a_shipped_one_is_announced(recipe: Callable[..., Path]) -> None:
     own, other = recipe("", "internvl3"), recipe("", "other")
     space = Space()
-    assert space.shadow_note(own) == (
+    assert [*space.shadow_notes(own)] == [
         "recipe internvl3: recipes/internvl3.yaml is used instead of the shipped recipe of that name"
-    )
-    assert space.shadow_note(other) is None
-    assert space.shadow_note(shipped("recipes").resolve() / "internvl3.yaml") is None
+    ]
+    assert [*space.shadow_notes(other)] == []
+    assert [*space.shadow_notes(shipped("recipes").resolve() / "internvl3.yaml")] == []

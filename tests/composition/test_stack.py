@@ -104,13 +104,26 @@ def test_a_persons_own_defaults_go_over_the_configuration_and_under_the_command_
     assert folded("engine=vllm_cpu").values["engine"] == {"uses": "vllm", "environment": "cpu"}
 
 
-@pytest.mark.parametrize("text", ["", "engine:\n", "engine: {vllm: null}\n", "engine: {unheard-of: {x: 1}}\n"])
+@pytest.mark.parametrize(
+    "text", ["", "engine:\n", "engine: {vllm: null}\n", "engine: {unheard-of: {x: 1}}\n", "report:\n"]
+)
 def test_a_persons_file_may_say_nothing(
     text: str, recipe: Callable[..., Path], personal: Callable[[str], Path]
 ) -> None:
     recipe("")
     personal(text)
     assert folded().values["engine"] == {"uses": "vllm"}
+
+
+def test_settings_of_an_engine_that_is_not_there_are_said(
+    recipe: Callable[..., Path], personal: Callable[[str], Path]
+) -> None:
+    recipe("")
+    personal("engine:\n  vllm: {command: sh}\n  vlm: {command: sh}\n")
+    assert prepare.requested(["recipe=mine", ON], [])[0].warnings == (
+        f"{FILE}:3: there is no engine vlm that could have these settings; "
+        "did you mean vllm? There are: attach, sim, vllm, vllm_cpu",
+    )
 
 
 OWN = "engine, preflight, report, timeouts"

@@ -39,7 +39,9 @@ def pasted(command: Command) -> list[str]:
     """What a program is given when the shown text is pasted into a shell: its words, and the variable X."""
     program = shlex.join([sys.executable, "-c", ECHO])
     shown = shell(command.argv, command.env).replace("vllm", program, 1)
-    return subprocess.run(["sh", "-c", shown], capture_output=True, text=True, check=True).stdout.split("\0")
+    return subprocess.run(
+        ["bash", "-c", shown], capture_output=True, text=True, check=True, env={**os.environ, "LC_ALL": "C.UTF-8"}
+    ).stdout.split("\0")
 
 
 fit = st.text(st.characters(exclude_characters="\0\r", exclude_categories=("Cs",)), max_size=30)

@@ -62,7 +62,7 @@ def test_what_did_not_get_slower_exits_with_0(cli: Cli) -> None:
     assert faster[-1] == f"no regression; 2 metrics are better{seen}"
     one = plain(cli("compare", "b", "a", "--metric", "output_throughput").page)
     assert one[-1].startswith("no regression; 1 metric is better; a difference of ")
-    small = plain(cli("compare", "a", "b", "--min-change", "30").page)
+    small = plain(cli("compare", "a", "b", "--min-change", "30%").page)
     assert small[5].endswith("slower")
     assert small[-1] == same[-1]
 

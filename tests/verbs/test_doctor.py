@@ -342,8 +342,6 @@ def test_settings_of_vllm_that_are_wrong(nvml: Nvml) -> None:
     status, detail, do = said("vLLM")
     assert (status, do) == ("problem", "correct them")
     assert detail == f"{what}environment: Input should be 'cpu'; comand: Extra inputs are not permitted"
-    defaults("engine: {vllm: x}\n")
-    assert said("vLLM") == ("problem", f"{what}vllm: not a mapping", "correct them")
 
 
 def test_flags_are_read_when_asked_for(
@@ -473,6 +471,9 @@ def test_shared_memory_of_a_container(
     assert not any("shm" in name for name in all_checks())
 
 
+ENGINES = "attach, sim, vllm, vllm_cpu"
+
+
 def test_own_defaults(nvml: Nvml) -> None:
     file = defaults("timeouts: {stop_s: 20}\nengine: {vllm: {command: sh}}\nreport:\n")
     keys = "timeouts.stop_s, engine.vllm.command, report"
@@ -480,10 +481,22 @@ def test_own_defaults(nvml: Nvml) -> None:
     defaults("")
     assert said("own defaults") == ("ok", f"{file}: empty", "")
     defaults("recipe: x\ntimeouts: {}\n")
-    do = "choose one of: engine, preflight, timeouts, report"
-    assert said("own defaults") == ("problem", f"{file}: unknown section recipe", do)
-    defaults("report: x\nengine: [a]\n")
-    assert said("own defaults") == ("problem", f"{file}: report, engine are no mappings", "write `key: value`")
+    do = "choose one of: engine, preflight, report, timeouts"
+    assert said("own defaults") == ("problem", f"{file}:1: unknown section recipe", do)
+    do = "give each engine's settings under its name: `engine: {vllm: {command: …}}`"
+    for text in ("engine: [a]\n", "engine: {vllm: x}\n"):
+        defaults(text)
+        assert said("own defaults") == ("problem", f"{file}:1: this does not say whose settings these are", do)
+    defaults("report: x\n")
+    do = "it should be a mapping, `key: value` lines"
+    assert said("own defaults") == ("problem", f"report ({file}:1): 'x' does not fit here", do)
+    defaults("report:\n  foldr: x\ntimeouts: {stop_s: a}\n")
+    told = f"timeouts.stop_s ({file}:3): 'a' does not fit here; report.foldr ({file}:2): unknown key foldr"
+    do = "it should be a valid number; did you mean folder? There are: folder, formats, max_log_mib"
+    assert said("own defaults") == ("problem", told, do)
+    defaults("engine:\n  vlm: {command: sh}\n")
+    told = f"{file}:2: there is no engine vlm that could have these settings; did you mean vllm? There are: {ENGINES}"
+    assert said("own defaults") == ("warning", told, "")
     defaults("report: {folder: [a]\n")
     status, detail, do = said("own defaults")
     assert (status, do) == ("problem", "correct the line, or the one above")

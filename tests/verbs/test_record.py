@@ -36,6 +36,11 @@ def test_twice_is_once(tmp_path: Path, cli: Callable[..., Answer]) -> None:
     assert cli("record", RUN, "--note", "b").refusal == [told]
 
 
+def test_its_report_stands_for_a_run(tmp_path: Path, cli: Callable[..., Answer]) -> None:
+    real(tmp_path)
+    assert cli("record", f"{RUN}/report.json").page == f"{FILE}\n"
+
+
 @pytest.mark.parametrize(("verdict", "told"), [("failed", "failed"), ("inconclusive", "was inconclusive")])
 def test_what_did_not_pass_is_recorded_and_verifies_nothing(
     tmp_path: Path, cli: Callable[..., Answer], verdict: str, told: str

@@ -23,7 +23,12 @@ def made(name: str) -> Path:
     [
         ([], "setup — no environment was named; choose one of: cpu"),
         (["cpo"], "setup — there is no environment cpo; did you mean cpu? There are: cpu"),
-        (["gpu", "--remove"], "setup — there is no environment gpu; did you mean cpu? There are: cpu"),
+        (
+            ["gpu"],
+            "setup — there is no environment gpu; "
+            "for GPUs `pip install vllm` beside recipe-runner, or name another with engine.command=…",
+        ),
+        (["cpo", "--remove"], "setup — there is no environment cpo; did you mean cpu? There are: cpu"),
         (["cpu", "x"], "recipe-run setup — unrecognized arguments: x; see recipe-run setup --help"),
     ],
 )
