@@ -38,7 +38,7 @@ def units_of(metric: str) -> tuple[str, ...]:
 
 def usable(benchmark: Mapping[str, Any]) -> bool:
     """Whether a benchmark's figures are of what was asked for, even if they missed a gate."""
-    counted = [one["verdict"] for one in benchmark.get("measurements", ()) if one["counted"]]
+    counted = [one.get("verdict") for one in benchmark.get("measurements", ()) if one["counted"]]
     missed = benchmark["verdict"] == "failed" and bool(counted) and {*counted} <= {*USABLE}
     return missed or benchmark["verdict"] in USABLE
 

@@ -1,6 +1,7 @@
 """What becomes a word of a command line arrives as it stands, is shown as a shell takes it, or is refused."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
