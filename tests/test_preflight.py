@@ -343,6 +343,8 @@ def test_what_yaml_once_read_as_true_is_refused_before_vllm_refuses_it(recipe: C
     [
         ("serve.max_model_len=-5", "-5 {count}"),
         ("serve.max_model_len='2 k'", "'2 k' {count}"),
+        ("serve.max_model_len=4096.5", "4096.5 {count}"),
+        ("serve.max_model_len=1.5K", "'1.5K' {count}"),
         ("serve.max_num_seqs=0", "0 {count}"),
         ("serve.max_num_batched_tokens=[1]", "[1] {count}"),
         ("serve.block_size=true", "True {count}"),

@@ -101,8 +101,11 @@ def space_gib(text: str) -> float | None:
 
 
 def _number(value: Any) -> int | None:
-    """A whole number as vLLM reads it: 32k is 32000, 32K is 32768; None where it is no number, or none that can be."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT]?)", str(value))
+    """A whole number as vLLM reads it: 32k is 32000, 32K is 32768; None where it is no number, or none that can be.
+
+    Only decimal units take decimals (utils/argparse_utils.py, `human_readable_int`).
+    """
+    found = re.fullmatch(r"(\d+|\d+\.\d+(?=[kmgt]))([kKmMgGtT]?)", str(value))
     number = float(found[1]) * UNITS[found[2]] if found else 0.0
     return int(number) if 1 <= number < MOST else None
 
