@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recipe_runner.composition.compose import Composed
 
 MOST_DEVICES: Final = 1024  # every way to share them is weighed
+MOST_GIB: Final = 2048  # of one device
 Flag = bool | int | float | str | list[Any] | dict[str, Any]
 
 
@@ -72,11 +73,18 @@ class Hardware(Section):
     accelerator: str | None = None
     count: int | None = Field(default=None, ge=1, le=MOST_DEVICES)
     nodes: Literal[1] = 1
-    memory_gib: float | None = Field(default=None, gt=0, le=1_000_000)
+    memory_gib: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     compute_capability: str | None = None
     interconnect: str | None = None
     nvml_names: list[str] = []
     sources: dict[str, str] = {}
+
+    @field_validator("memory_gib")
+    @classmethod
+    def _is_in_gib(cls, value: float | None) -> float | None:
+        if value is not None and value > MOST_GIB:
+            raise ValueError(f"write GiB, which is {value / 1024:.4g} if these are MiB, as nvidia-smi has them")
+        return value
 
 
 class Parallelism(Section):
