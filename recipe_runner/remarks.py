@@ -22,6 +22,10 @@ def remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]
     """Each remark, in words."""
     for key, others in request.folded.missed.items():
         yield f"{key} is not there to be taken away; {choose(key.rpartition('.')[2], others)}"
+    stated = request.folded.values["model"]
+    for key in (key for key in ("facts", "revision") if key in stated and getattr(request.model, key) is None):
+        what = f"of another model than {request.model.id}, and left out"
+        yield f"{request.folded.where(f'model.{key}')}: this is {what}; state it where the id stands"
     if facts.exposed and not request.engine.simulated:
         yield facts.exposed
     if facts.options is None and not (facts.located.faults or facts.launching or request.engine.simulated):
