@@ -102,6 +102,10 @@ class Benchmark(Plugin):
         """The share of prompt tokens that its own prompts have in common by design; None where that is not known."""
         return None
 
+    def longest(self) -> int | None:
+        """How many tokens its requests take at least, prompt and answer; None where that is not known."""
+        return None
+
     def argv(self, target: Target) -> tuple[str, ...]:  # noqa: ARG002 — for those that override it
         """The command line that a person could type instead; empty where there is none."""
         return ()

@@ -16,6 +16,7 @@ from recipe_runner.host.flags import switches, unknown
 from recipe_runner.host.hardware import DEVICES, mismatch
 from recipe_runner.host.orphans import CURE
 from recipe_runner.host.versions import outdated
+from recipe_runner.model import length
 from recipe_runner.model.serving import Serving, misread
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.weights import Problem
@@ -71,6 +72,7 @@ def findings(request: Request, facts: Facts, hardware: Hardware, spread: Spread)
     for key, what, do in (*unread, *misread(request.serve)):
         do = f"{do}; preflight.flags=warn passes it on all the same"
         yield Finding("flags", Fault(request.folded.where(f"serve.{key}"), f"{request.serve[key]!r} {what}", do))
+    yield from (Finding("model", fault) for fault in length.faults(request, facts))
     if facts.model_problem and not request.engine.simulated:
         yield _model(request, facts.model_problem)
     if facts.port_holder is not None:

@@ -6,6 +6,7 @@ from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import choose
 from recipe_runner.facts import Facts
 from recipe_runner.figures.gates import instead
+from recipe_runner.model.length import doubt
 from recipe_runner.model.serving import GIB
 
 
@@ -32,6 +33,7 @@ def remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]
         yield "flags not checked: `recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
     if facts.to_fetch:
         yield f"{facts.to_fetch / GIB:.2f} GiB of weights will be fetched first"
+    yield from doubt(request, facts)
     names = facts.architecture_names()
     if facts.architectures and facts.architectures.whose(names) == "transformers":
         yield f"vLLM {facts.vllm} has no {names[0]} of its own; it would run that of transformers"

@@ -132,6 +132,7 @@ def models(draw: st.DrawFn) -> Architecture:
         vocabulary=draw(st.sampled_from([32000, 49152, 128256, 151674, 151936, 448])),
         positions=4096,
         model_len=draw(st.sampled_from([2048, 8192, 131072])),
+        most_len=131072,
         tied=draw(st.booleans()),
         tied_stated=True,
         dtype="bfloat16",
