@@ -29,8 +29,10 @@ def remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]
         yield f"{request.folded.where(f'model.{key}')}: this is {what}; state it where the id stands"
     if facts.exposed and not request.engine.simulated:
         yield facts.exposed
-    if facts.options is None and not (facts.located.faults or facts.launching or request.engine.simulated):
-        yield "flags not checked: `recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
+    if facts.options is None and not (facts.launching or request.engine.simulated):
+        here = "`recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
+        none = "there is no vLLM here to ask which it knows; a run where there is one does"
+        yield f"flags not checked: {none if facts.located.faults else here}"
     if facts.to_fetch:
         yield f"{facts.to_fetch / GIB:.2f} GiB of weights will be fetched first"
     yield from doubt(request, facts)
