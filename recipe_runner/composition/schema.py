@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from recipe_runner.api import Benchmark, Check, Engine, Report
+from recipe_runner.composition.kinds import Gib, Versions
 from recipe_runner.composition.layers import Folded
 from recipe_runner.errors import choose
 
@@ -18,19 +18,7 @@ if TYPE_CHECKING:
     from recipe_runner.composition.compose import Composed
 
 MOST_DEVICES: Final = 1024  # every way to share them is weighed
-MOST_GIB: Final = 2048  # of one device
 Flag = bool | int | float | str | list[Any] | dict[str, Any]
-
-
-def _is_specifier(value: str) -> str:
-    try:
-        SpecifierSet(value)
-    except InvalidSpecifier as exc:
-        raise ValueError("write versions as Python packages do, such as >=0.20,<0.40") from exc
-    return value
-
-
-Versions = Annotated[str, AfterValidator(_is_specifier)]
 
 
 class Section(BaseModel):
@@ -73,18 +61,11 @@ class Hardware(Section):
     accelerator: str | None = None
     count: int | None = Field(default=None, ge=1, le=MOST_DEVICES)
     nodes: Literal[1] = 1
-    memory_gib: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    memory_gib: Gib | None = Field(default=None, gt=0, allow_inf_nan=False)
     compute_capability: str | None = None
     interconnect: str | None = None
     nvml_names: list[str] = []
     sources: dict[str, str] = {}
-
-    @field_validator("memory_gib")
-    @classmethod
-    def _is_in_gib(cls, value: float | None) -> float | None:
-        if value is not None and value > MOST_GIB:
-            raise ValueError(f"write GiB, which is {value / 1024:.4g} if these are MiB, as nvidia-smi has them")
-        return value
 
 
 class Parallelism(Section):
