@@ -30,8 +30,7 @@ from recipe_runner.plugins.outcome import Outcome, Verdict, failed, is_number, p
 
 __all__ = ["Benchmark", "Check", "Engine", "Plugin", "Report"]  # what plugins derive from
 __all__ += ["Answer", "Asset", "Bench", "Client", "Fault", "Located", "Target"]  # what they have
-__all__ += ["Outcome", "Verdict", "failed", "passed", "skipped"]  # what they come to
-__all__ += ["environment", "is_number"]  # what helps them
+__all__ += ["Outcome", "Verdict", "environment", "failed", "is_number", "passed", "skipped"]  # what they come to, use
 __all__ += ["Figure", "best_of", "better_of", "figure", "statement", "usable"]  # what helps to tell figures apart
 
 
@@ -87,7 +86,6 @@ class Benchmark(Plugin):
     """Measures the server; `repeat` times, or as often as its verdict takes."""
 
     metrics: ClassVar[tuple[str, ...]] = ()  # the names of those that it gives, where they are known beforehand
-
     repeat: int | None = Field(default=None, ge=1, le=1000, description="How often it is measured.")
 
     def asked(self) -> dict[str, Any]:
@@ -101,6 +99,9 @@ class Benchmark(Plugin):
     def shared_prefix(self) -> float | None:
         """The share of prompt tokens that its own prompts have in common by design; None where that is not known."""
         return None
+
+    def longest(self) -> int | None:
+        """How many tokens its requests take at least, prompt and answer; None where that is not known."""
 
     def argv(self, target: Target) -> tuple[str, ...]:  # noqa: ARG002 — for those that override it
         """The command line that a person could type instead; empty where there is none."""
@@ -117,10 +118,9 @@ class Benchmark(Plugin):
 
 @dataclass(frozen=True)
 class Located:
-    """What an engine found on this machine.
+    """What an engine found on this machine; `faults` is what would keep it from starting.
 
-    `server` are the words before the model's name, empty if nothing is launched; `client` those before `bench`;
-    `faults` is what would keep it from starting.
+    `server` are the words before the model's name, empty if nothing is launched; `client` those before `bench`.
     """
 
     server: tuple[str, ...]

@@ -16,7 +16,7 @@ from recipe_runner.api import Located
 from recipe_runner.composition.schema import ModelFacts, Request
 from recipe_runner.errors import Fault
 from recipe_runner.host import nvml
-from recipe_runner.host.flags import options
+from recipe_runner.host.flags import Flags, options
 from recipe_runner.host.hardware import DEVICES, Host, idle, named
 from recipe_runner.host.orphans import survey
 from recipe_runner.host.versions import Architectures, architectures, cuda, versions
@@ -68,7 +68,7 @@ class Facts:
     environ: Mapping[str, str] = field(default_factory=dict)
     vllm: str | None = None
     cuda: int | None = None
-    options: frozenset[str] | None = None
+    options: Flags | None = None
     architectures: Architectures | None = None
     devices: tuple[str, ...] | None = None
     port: int | None = None

@@ -12,10 +12,11 @@ from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import Fault, choose
 from recipe_runner.facts import Facts
 from recipe_runner.figures import gates
-from recipe_runner.host.flags import switches, unknown
+from recipe_runner.host.flags import misvalued, switches, unknown
 from recipe_runner.host.hardware import DEVICES, mismatch
 from recipe_runner.host.orphans import CURE
 from recipe_runner.host.versions import outdated
+from recipe_runner.model import length
 from recipe_runner.model.serving import Serving, misread
 from recipe_runner.model.spread import Spread
 from recipe_runner.model.weights import Problem
@@ -68,9 +69,11 @@ def findings(request: Request, facts: Facts, hardware: Hardware, spread: Spread)
         yield Finding("flags", Fault(request.folded.where(f"serve.{found.key}"), what, found.do))
     no_switch = "is a value, and a flag that is only switched on or off takes none"
     unread = [(key, no_switch, do) for key, do in switches(request.serve, facts.options)]
+    unread += misvalued(request.serve, facts.options)
     for key, what, do in (*unread, *misread(request.serve)):
         do = f"{do}; preflight.flags=warn passes it on all the same"
         yield Finding("flags", Fault(request.folded.where(f"serve.{key}"), f"{request.serve[key]!r} {what}", do))
+    yield from (Finding("model", fault) for fault in length.faults(request, facts))
     if facts.model_problem and not request.engine.simulated:
         yield _model(request, facts.model_problem)
     if facts.port_holder is not None:

@@ -14,7 +14,7 @@ from recipe_runner.composition.schema import Request
 from recipe_runner.composition.space import Space
 from recipe_runner.errors import Fault, RecipeError
 from recipe_runner.facts import Machine, gather, host
-from recipe_runner.host.flags import learn
+from recipe_runner.host.flags import Flags, learn
 from recipe_runner.host.hardware import Host, match, profile_facts
 from recipe_runner.plan import Place, Plan, plan
 
@@ -142,9 +142,7 @@ def _since(drawn: Plan, space: Space) -> Iterable[str]:
     return lock.differences(drawn, space)
 
 
-def _flags(
-    tell: Callable[[str], object], program: tuple[str, ...] | None, version: str | None
-) -> frozenset[str] | None:
+def _flags(tell: Callable[[str], object], program: tuple[str, ...] | None, version: str | None) -> Flags | None:
     """The flags of a vLLM that was never asked for them: once for each version, when all else is well."""
     if program is None or version is None:
         return None

@@ -6,6 +6,7 @@ from recipe_runner.composition.schema import Hardware, Request
 from recipe_runner.errors import choose
 from recipe_runner.facts import Facts
 from recipe_runner.figures.gates import instead
+from recipe_runner.model.length import doubt
 from recipe_runner.model.serving import GIB
 
 
@@ -22,12 +23,19 @@ def remarks(request: Request, facts: Facts, hardware: Hardware) -> Iterator[str]
     """Each remark, in words."""
     for key, others in request.folded.missed.items():
         yield f"{key} is not there to be taken away; {choose(key.rpartition('.')[2], others)}"
+    stated = request.folded.values["model"]
+    for key in (key for key in ("facts", "revision") if key in stated and getattr(request.model, key) is None):
+        what = f"of another model than {request.model.id}, and left out"
+        yield f"{request.folded.where(f'model.{key}')}: this is {what}; state it where the id stands"
     if facts.exposed and not request.engine.simulated:
         yield facts.exposed
-    if facts.options is None and not (facts.located.faults or facts.launching or request.engine.simulated):
-        yield "flags not checked: `recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
+    if facts.options is None and not (facts.launching or request.engine.simulated):
+        here = "`recipe-run doctor --flags` asks this vLLM once which it knows (10 to 25 s)"
+        none = "there is no vLLM here to ask which it knows; a run where there is one does"
+        yield f"flags not checked: {none if facts.located.faults else here}"
     if facts.to_fetch:
         yield f"{facts.to_fetch / GIB:.2f} GiB of weights will be fetched first"
+    yield from doubt(request, facts)
     names = facts.architecture_names()
     if facts.architectures and facts.architectures.whose(names) == "transformers":
         yield f"vLLM {facts.vllm} has no {names[0]} of its own; it would run that of transformers"

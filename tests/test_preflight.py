@@ -11,6 +11,7 @@ import pytest
 
 from recipe_runner import facts, prepare
 from recipe_runner.errors import RecipeError
+from recipe_runner.host.flags import Flags
 from recipe_runner.host.versions import Architectures, cuda, driver_needed
 from tests.nvml import A100, Nvml, gpu
 
@@ -291,6 +292,15 @@ def test_the_first_run_asks_vllm_for_its_flags_once_and_only_if_all_else_is_well
     assert said == ["asking vLLM 0.30.0 once which flags it knows: 10 to 25 s"]
 
 
+def test_a_value_that_its_flag_does_not_take_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Flags(("--dtype", "--host", "--port"), {"--dtype": ["auto", "float16"]})
+    monkeypatch.setattr(facts, "options", lambda program, version: known)
+    what = "'fp16' is none of the values that this vLLM takes; choose one of: auto, float16"
+    told = f"{what}; preflight.flags=warn passes it on all the same"
+    assert refused("hardware=a100x1", "serve.dtype=fp16", launching=False) == [f"serve.dtype — {told}"]
+    assert told in warnings("hardware=a100x1", "serve.dtype=fp16", "preflight.flags=warn", launching=False)
+
+
 def test_a_vllm_that_does_not_say_its_flags_is_started_all_the_same(nvml: Nvml, installed: Installed) -> None:
     nvml.has(gpu())
     said: list[str] = []
@@ -343,6 +353,8 @@ def test_what_yaml_once_read_as_true_is_refused_before_vllm_refuses_it(recipe: C
     [
         ("serve.max_model_len=-5", "-5 {count}"),
         ("serve.max_model_len='2 k'", "'2 k' {count}"),
+        ("serve.max_model_len=4096.5", "4096.5 {count}"),
+        ("serve.max_model_len=1.5K", "'1.5K' {count}"),
         ("serve.max_num_seqs=0", "0 {count}"),
         ("serve.max_num_batched_tokens=[1]", "[1] {count}"),
         ("serve.block_size=true", "True {count}"),

@@ -36,7 +36,8 @@ FIELDS: Final[Mapping[type[BaseModel], Mapping[str, str]]] = {
         "path": "A folder with config.json and weights, instead of the hub.",
         "revision": "The branch, tag or commit on the hub.",
         "vllm": "The versions of vLLM that can serve it, such as `>=0.20,<0.40`.",
-        "facts": "What planning needs to know; without them the hub is asked, once and for at most 3 s.",
+        "facts": "What planning needs to know; without them the hub is asked, once and for at most 3 s. "
+        "They hold, as `revision` does, for the id that they stand with: another id takes them away.",
     },
     ModelFacts: {
         "source": "Where the facts are from.",

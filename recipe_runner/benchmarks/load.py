@@ -49,6 +49,9 @@ class Load(Benchmark):
     def shared_prefix(self) -> float | None:
         return 0.0 if self.endpoint == "completions" else None  # a chat's template may begin with anything
 
+    def longest(self) -> int | None:
+        return self.input_len + self.output_len  # a word is a token or more
+
     def argv(self, target: Target) -> tuple[str, ...]:
         host = f"[{target.host}]" if ":" in target.host else target.host
         url = target.base_url or f"http://{host}:{target.port}"

@@ -9,7 +9,9 @@ from recipe_runner.benchmarks.judging import METRICS, measured
 from recipe_runner.process import words
 
 COMPLETIONS: Final = (None, "vllm", "openai")  # backends that send a prompt as it is
-INPUT_LEN: Final = 1024  # vLLM's own default
+CHAT: Final = "openai-chat"
+INPUT_LEN: Final = 1024  # vLLM's own defaults
+OUTPUT_LEN: Final = 128
 
 
 class VllmBench(Benchmark):
@@ -82,6 +84,17 @@ class VllmBench(Benchmark):
         if length < 1:  # which vLLM will refuse
             return None
         return (extra * length + (self.num_prompts - 1) * prefix) / ((extra + self.num_prompts) * length)
+
+    def longest(self) -> int | None:
+        """Random prompts with their prefix, and answers; where lengths vary, the shortest that there can be."""
+        if self.dataset_name != "random" or self.backend not in (*COMPLETIONS, CHAT):
+            return None
+        varied = [
+            self._flag("input_len", self._flag("random_input_len", INPUT_LEN)),
+            self._flag("output_len", self._flag("random_output_len", OUTPUT_LEN)),
+        ]
+        least = 1 - min(1, self.random_range_ratio or 0)
+        return self._flag("random_prefix_len", 0) + sum(int(tokens * least) for tokens in varied)
 
     def argv(self, target: Target) -> tuple[str, ...]:
         given = self.model_dump(include=self.model_fields_set - {"uses", "repeat", "extra_args"}, exclude_none=True)

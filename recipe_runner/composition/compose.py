@@ -30,6 +30,7 @@ from recipe_runner.composition.meant import GROUPS
 from recipe_runner.composition.sources import lineage, register
 from recipe_runner.composition.space import DEFAULTS, Space, unknown_key
 from recipe_runner.composition.stack import for_nothing, nested, stack
+from recipe_runner.composition.whose import alone
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import shipped
 from recipe_runner.plugins import packages
@@ -55,8 +56,9 @@ class Point:
 class Composed:
     """What is under all that is typed; the names chosen; the recipe's file, and its SHA-256; what a person should know.
 
-    `recipe` is what the recipe says with all that it inherits; `files` are those that all this was read from. Where the
-    recipe is a `lock`, its layer is the last below; `under_lock` are the values without it.
+    `recipe` is what the recipe says with all that it inherits; `files` are those that all this was read from, `family`
+    the recipe's and its parents'. Where the recipe is a `lock`, its layer is the last below; `under_lock` are the
+    values without it.
     `profiles` are the names of the hardware that could have been chosen.
     """
 
@@ -66,6 +68,7 @@ class Composed:
     sha256: str
     recipe: Mapping[str, Any]
     files: tuple[Path, ...]
+    family: tuple[Path, ...]
     lock: Lock | None
     under_lock: Mapping[str, Any]
     profiles: frozenset[str]
@@ -206,8 +209,9 @@ def compose(chosen: Mapping[str, str], space: Space) -> Composed:
         choices={**choices, "recipe": lock.block.recipe} if lock else choices,
         recipe_file=recipe_file,
         sha256=hashlib.sha256(recipe_file.read_bytes()).hexdigest(),
-        recipe={key: value for key, value in config["recipe"].items() if key != "origin"},
+        recipe=alone(config["recipe"], family),
         files=tuple(sorted({*family, *(file for layer in layers for file in layer.files())})),
+        family=tuple(family),
         lock=lock,
         under_lock=bare.values,
         profiles=frozenset(groups["hardware"]),

@@ -29,6 +29,7 @@ from recipe_runner.composition.schema import (
     Timeouts,
 )
 from recipe_runner.composition.stack import typed as last
+from recipe_runner.composition.whose import own
 from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.process import is_host
 from recipe_runner.serialize import to_json
@@ -68,7 +69,7 @@ def request(composed: Composed, typed: Mapping[str, Any], *, trust: bool = False
         hardware_name=choices["hardware"],
         engine_name=choices["engine"],
         spread_by=choices["parallelism"],
-        model=reader.model(),
+        model=reader.model(own(reader.mapping("model"), folded, composed.below, composed.family)),
         hardware=reader.section("hardware", Hardware),
         parallelism=reader.section("parallelism", Parallelism),
         serve=serve,
@@ -127,8 +128,7 @@ class _Reader:
             self.fault(f"env.{name}", "this is not the name of an environment variable", "use letters, digits and _")
         return self.text(f"env.{name}", value)
 
-    def model(self) -> Model:
-        values = dict(self.mapping("model"))
+    def model(self, values: dict[str, Any]) -> Model:
         if not isinstance(self.folded.values.get("model", {}), dict):
             return cast(Model, None)  # which `mapping` has told
         if isinstance(values.get("path"), str):

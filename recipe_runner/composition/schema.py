@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from recipe_runner.api import Benchmark, Check, Engine, Report
+from recipe_runner.composition.kinds import Gib, Versions
 from recipe_runner.composition.layers import Folded
 from recipe_runner.errors import choose
 
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 
 MOST_DEVICES: Final = 1024  # every way to share them is weighed
 Flag = bool | int | float | str | list[Any] | dict[str, Any]
-
-
-def _is_specifier(value: str) -> str:
-    try:
-        SpecifierSet(value)
-    except InvalidSpecifier as exc:
-        raise ValueError("write versions as Python packages do, such as >=0.20,<0.40") from exc
-    return value
-
-
-Versions = Annotated[str, AfterValidator(_is_specifier)]
 
 
 class Section(BaseModel):
@@ -72,7 +61,7 @@ class Hardware(Section):
     accelerator: str | None = None
     count: int | None = Field(default=None, ge=1, le=MOST_DEVICES)
     nodes: Literal[1] = 1
-    memory_gib: float | None = Field(default=None, gt=0, le=1_000_000)
+    memory_gib: Gib | None = Field(default=None, gt=0, allow_inf_nan=False)
     compute_capability: str | None = None
     interconnect: str | None = None
     nvml_names: list[str] = []

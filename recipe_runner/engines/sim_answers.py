@@ -19,6 +19,11 @@ IMAGE: Final = "<image_url>"
 DIMENSION: Final = 64  # of a vector
 COMPLETION_TOKENS: Final = 16  # what vLLM generates where a completion says nothing
 CHAT_TOKENS: Final = 4096
+TOO_LONG: Final = (  # renderers/params.py
+    "This model's maximum context length is {most} tokens. However, your prompt contains {asked} input tokens, which "
+    "exceeds this limit even without any output tokens. Please reduce the length of the input prompt."
+)
+TOO_MANY: Final = "max_tokens={asked} cannot be greater than max_model_len={most}. Please request fewer output tokens."
 NO_AUTO: Final = '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'  # vLLM's
 
 
@@ -74,11 +79,19 @@ class Answer(NamedTuple):
 class Model:
     """Answers with the reply to the longest known part of a prompt; a word is a token.
 
-    `auto_tools` and `reasons` say whether flags of vLLM are given that tools and reasoning take.
+    `auto_tools` and `reasons` say whether flags of vLLM are given that tools and reasoning take; `longest` is how many
+    tokens a request may have, prompt and answer.
     """
 
-    def __init__(self, replies: Sequence[Sequence[str]], *, auto_tools: bool = False, reasons: bool = False) -> None:
-        self.replies, self.auto_tools, self.reasons = replies, auto_tools, reasons
+    def __init__(
+        self,
+        replies: Sequence[Sequence[str]],
+        *,
+        auto_tools: bool = False,
+        reasons: bool = False,
+        longest: int | None = None,
+    ) -> None:
+        self.replies, self.auto_tools, self.reasons, self.longest = replies, auto_tools, reasons, longest
 
     def complete(self, body: Mapping[str, Any]) -> Answer:
         """The answer to `/v1/completions`; a prompt may be text or the numbers of tokens."""
@@ -120,6 +133,12 @@ class Model:
         most = default if most is None else most
         if not isinstance(most, int) or most < 1:
             raise Refused(400, f"max_tokens must be at least 1, got {most}.")
+        if self.longest is not None:
+            given = body.get("max_completion_tokens") or body.get("max_tokens") or 0
+            for asked, told in ((given, TOO_MANY), (len(prompt), TOO_LONG)):
+                if asked > self.longest:
+                    raise Refused(400, told.format(asked=asked, most=self.longest))
+            most = min(most, max(1, self.longest - len(prompt)))  # vLLM cuts the answer short, too
         words = _words(reply)
         again = itertools.cycle([f" {word.strip()}" for word in words]) if body.get("ignore_eos") else ()
         pieces = tuple(itertools.islice(itertools.chain(words, again), most))

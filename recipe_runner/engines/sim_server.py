@@ -40,7 +40,7 @@ class Pace(NamedTuple):
 
 
 class Server(ThreadingHTTPServer):
-    """Answers for one model."""
+    """Answers for one model; what that can is said as `Model` takes it."""
 
     daemon_threads = True
     request_queue_size = 512
@@ -53,12 +53,11 @@ class Server(ThreadingHTTPServer):
         *,
         pace: Pace | None = None,
         fault: Fault | None = None,
-        auto_tools: bool = False,
-        reasons: bool = False,
+        **can: Any,
     ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.model, self.pace, self.fault = model, pace or Pace(), fault or Fault()
-        self.says = Model(replies, auto_tools=auto_tools, reasons=reasons)
+        self.says = Model(replies, **can)
         self.metrics, self.ids = Metrics(model), itertools.count()
         super().__init__(address, Handler)
 
@@ -215,7 +214,7 @@ def parsed(argv: Sequence[str] | None = None) -> tuple[argparse.Namespace, list[
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--served-model-name", nargs="+")
     parser.add_argument("--enable-auto-tool-choice", action="store_true")
-    for name in ("--fault", "--tool-call-parser", "--reasoning-parser"):
+    for name in ("--fault", "--tool-call-parser", "--reasoning-parser", "--max-model-len"):
         parser.add_argument(name)
     args, ignored = parser.parse_known_args(argv)
     args.name = args.served_model_name[0] if args.served_model_name else args.model
@@ -226,7 +225,8 @@ def opened(args: argparse.Namespace, fault: Fault) -> Server:
     """The server as the command line has it; it listens, and answers when it is told to serve."""
     pace = Pace(args.ttft_ms, args.tpot_ms, args.capacity)
     tools = bool(args.enable_auto_tool_choice and args.tool_call_parser)
-    can = {"auto_tools": tools, "reasons": bool(args.reasoning_parser)}
+    longest = int(args.max_model_len) if (args.max_model_len or "").isdigit() else None  # 32k, auto: not known
+    can = {"auto_tools": tools, "reasons": bool(args.reasoning_parser), "longest": longest}
     return Server((args.host, args.port), args.name, args.reply, pace=pace, fault=fault, **can)
 
 

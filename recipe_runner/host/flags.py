@@ -13,22 +13,34 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from recipe_runner.errors import Fault, RecipeError
+from recipe_runner.errors import Fault, RecipeError, choose
 from recipe_runner.paths import cache
 from recipe_runner.serialize import safe_line, write_json
 
 LIMIT_S: Final = 180.0
-FORMAT: Final = 1
+FORMAT: Final = 2
 OPTION_LINE: Final = re.compile(r"^  (-\S.*)$", re.M)  # descriptions, and examples of use, stand further right
+CHOICES: Final = re.compile(r"(--[a-z0-9-]+) \{([^{}]+)\}(?:, -\S+ \{[^{}]+\})?")  # and nothing besides, as for lists
 NAME: Final = re.compile(r"(?:^|, )(--[A-Za-z0-9][\w-]*)")
 UNSAFE: Final = re.compile(r"[^A-Za-z0-9.+-]")
 SPOKEN: Final = {**dict.fromkeys(("yes", "on"), "true"), **dict.fromkeys(("no", "off"), "false")}
 SURE: Final = "--port"  # what has not even this is no list of vLLM's flags
 QUIET: Final = {"COLUMNS": "200", "NO_COLOR": "1", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+
+
+class Flags(frozenset[str]):
+    """Every `--flag` of a vLLM; `choices` are the values of those that take only some."""
+
+    choices: Mapping[str, Sequence[str]]
+
+    def __new__(cls, names: Iterable[str], choices: Mapping[str, Sequence[str]] | None = None) -> "Flags":
+        flags = super().__new__(cls, names)
+        flags.choices = choices or {}
+        return flags
 
 
 class Unknown(NamedTuple):
@@ -39,17 +51,17 @@ class Unknown(NamedTuple):
     do: str
 
 
-def options(program: tuple[str, ...], version: str | None) -> frozenset[str] | None:
+def options(program: tuple[str, ...], version: str | None) -> Flags | None:
     """Every `--flag` of `program serve`, from the cache; None if it was not read yet."""
     try:
         known = json.loads(_file(program, version).read_text(encoding="utf-8"))
-        flags = frozenset(map(str, known["flags"])) if known["format"] == FORMAT else frozenset()
+        flags = Flags(map(str, known["flags"]), dict(known["choices"])) if known["format"] == FORMAT else Flags(())
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return flags if SURE in flags else None
 
 
-def learn(program: tuple[str, ...], version: str | None) -> frozenset[str]:
+def learn(program: tuple[str, ...], version: str | None) -> Flags:
     """Ask vLLM itself, which takes 10 to 25 s, and remember it.
 
     Raises:
@@ -62,14 +74,16 @@ def learn(program: tuple[str, ...], version: str | None) -> frozenset[str]:
     with contextlib.suppress(OSError):  # without a cache it is asked again
         file = _file(program, version)
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, {"format": FORMAT, "program": program, "version": version, "flags": sorted(flags)})
+        head = {"format": FORMAT, "program": program, "version": version}
+        write_json(file, {**head, "flags": sorted(flags), "choices": flags.choices})
     return flags
 
 
-def parse(text: str) -> frozenset[str]:
+def parse(text: str) -> Flags:
     """Every `--flag` in the text of `vllm serve --help=all`: `--no-` forms and other names of the same flag, too."""
-    invocations = (re.split(r" {2,}", line, maxsplit=1)[0] for line in OPTION_LINE.findall(text))
-    return frozenset(name for invocation in invocations for name in NAME.findall(invocation))
+    invocations = [re.split(r" {2,}", line, maxsplit=1)[0] for line in OPTION_LINE.findall(text)]
+    choices = {found[1]: found[2].split(",") for line in invocations if (found := CHOICES.fullmatch(line))}
+    return Flags((name for line in invocations for name in NAME.findall(line)), choices)
 
 
 def unknown(serve: Mapping[str, Any], known: Set[str]) -> Iterator[Unknown]:
@@ -98,6 +112,14 @@ def switches(serve: Mapping[str, Any], known: Set[str] | None) -> Iterator[tuple
         takes_none = f"--no-{key.replace('_', '-')}" in (known or ())
         if not isinstance(value, bool | None) and (meant or takes_none):
             yield key, f"write {meant or 'true or false'}"
+
+
+def misvalued(serve: Mapping[str, Any], known: Flags | None) -> Iterator[tuple[str, str, str]]:
+    """The keys under `serve` whose flag takes only some values, and got another; with those that it takes."""
+    for key, value in serve.items():
+        choices = known.choices.get(f"--{key.replace('_', '-')}") if known else None
+        if choices and isinstance(value, str | int | float) and str(value) not in choices:
+            yield key, "is none of the values that this vLLM takes", choose(str(value), choices)
 
 
 def _nearest(name: str, known: Set[str]) -> str | None:

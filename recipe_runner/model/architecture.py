@@ -13,13 +13,8 @@ from recipe_runner.model.serving import MOST
 
 DTYPE_BYTES: Final = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
 VOCABULARY_PADDING: Final = 64  # layers/vocab_parallel_embedding.py: to 64, not to 64 × tp
-SCALED: Final = (
-    "su",
-    "longrope",
-    "llama3",
-    "yarn",
-    "deepseek_yarn",
-)  # rope types whose length counts the factor already
+YARN: Final = ("yarn", "deepseek_yarn")
+SCALED: Final = ("su", "longrope", "llama3", *YARN)  # rope types whose length counts the factor already
 
 # text model: what distinguishes its layers
 FAMILIES: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -51,7 +46,10 @@ class Stage:
 
 @dataclass(frozen=True)
 class Architecture:
-    """What one copy of the model is made of."""
+    """What one copy of the model is made of.
+
+    `model_len` is the longest request that vLLM derives; `most_len` the longest that any release of it does.
+    """
 
     name: str
     layers: int
@@ -63,6 +61,7 @@ class Architecture:
     vocabulary: int
     positions: int
     model_len: int
+    most_len: int
     tied: bool
     tied_stated: bool
     dtype: str
@@ -94,7 +93,7 @@ class Architecture:
     def plausible(self) -> bool:
         """Whether these can be the sizes of a model; a `config.json` is from anybody."""
         sizes = [self.layers, self.hidden, self.heads, self.kv_heads, self.head_dim, self.intermediate]
-        sizes += [self.vocabulary, self.positions, self.model_len, self.parameters]
+        sizes += [self.vocabulary, self.positions, self.model_len, self.most_len, self.parameters]
         inner = [size for part in (self.vision, self.experts) if part for size in vars(part).values()]
         bits, group = self.quantization.bits, self.quantization.group
         return (
@@ -203,6 +202,7 @@ def _read(cls: type[Architecture], config: Mapping[str, Any]) -> Architecture | 
         vocabulary=size(text["vocab_size"]),
         positions=size(text["max_position_embeddings"]),
         model_len=_model_len(text),
+        most_len=max(_model_len(text), _stretched(text)),
         tied=bool(tied),
         tied_stated=stated,
         dtype=str(text.get("dtype") or text.get("torch_dtype") or config.get("dtype") or config.get("torch_dtype")),
@@ -232,7 +232,18 @@ def _full_attention(text: Mapping[str, Any]) -> bool:
 
 def _model_len(text: Mapping[str, Any]) -> int:
     """The longest request, in tokens, that vLLM derives by itself (config/model.py, `_get_and_verify_max_len`)."""
+    kind, factor, _ = _rope(text)
+    return int(size(text["max_position_embeddings"]) * (1.0 if kind in SCALED else factor))
+
+
+def _stretched(text: Mapping[str, Any]) -> int:
+    """What releases before 0.32 derive with YaRN, whose `factor` they multiply."""
+    kind, factor, original = _rope(text)
+    return int(size(original or text["max_position_embeddings"]) * factor) if kind in YARN else 0
+
+
+def _rope(text: Mapping[str, Any]) -> tuple[Any, float, Any]:
+    """How positions are scaled: the kind, by what, and how many there were before."""
     rope = text.get("rope_scaling") or text.get("rope_parameters") or {}
     kind = rope.get("rope_type") or rope.get("type")
-    factor = 1.0 if kind in SCALED else float(rope.get("factor") or 1)
-    return int(size(text["max_position_embeddings"]) * factor)
+    return kind, float(rope.get("factor") or 1), rope.get("original_max_position_embeddings")

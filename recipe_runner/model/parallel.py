@@ -1,7 +1,7 @@
 """Which (tp, dp, pp) a model allows on some devices, what each leaves for KV, and the best of them. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from recipe_runner.model.architecture import Architecture
@@ -99,7 +99,21 @@ def judged(
         return Choice(tp, dp, pp, Memory(), why_not)
     wider = larger(architecture, tp, pp, dp, count) if architecture else ()
     found = memory(architecture, serving, device, tp=tp, pp=pp, dp=dp, parameter_bytes=parameter_bytes, larger=wider)
-    return Choice(tp, dp, pp, found)
+    return Choice(tp, dp, pp, _beyond(found, serving))
+
+
+def _beyond(found: Memory, serving: Serving) -> Memory:
+    """The same with what it leaves out; not known where that could turn the verdict round."""
+    left = tuple(dict.fromkeys((*serving.more, *serving.less)))
+    if not left or found.verdict == "unknown":
+        return found
+    told = f"what changes with {' and '.join(left)} is not counted"
+    turned = serving.more if found.verdict == "fits" else serving.less
+    if turned:
+        verdict = found.verdict.replace("_", " ").replace("does", "would").replace("fits", "would fit")
+        reason = f"it {verdict} without {' and '.join(turned)}, and what that changes is not counted"
+        return replace(found, verdict="unknown", reason=reason, cure=None)
+    return replace(found, assumptions=(*found.assumptions, told))
 
 
 def choices(

@@ -15,6 +15,11 @@ GPU_BLOCK: Final = 16
 CPU_BLOCK: Final = 128  # platforms/cpu.py
 MOST: Final = 1 << 50  # parameters of a model, tokens or bytes that there will not be
 COUNTS: Final = ("kv_cache_memory_bytes", "max_model_len", "max_num_seqs", "max_num_batched_tokens", "block_size")
+MORE: Final = ("speculative_config", "spec_model", "enable_lora", "mm_encoder_tp_mode", "num_gpu_blocks_override")
+LESS: Final = (
+    *("cpu_offload_gb", "offload_backend", "offload_group_size", "offload_params", "num_gpu_blocks_override"),
+    *("decode_context_parallel_size", "prefill_context_parallel_size", "language_model_only"),
+)
 ANY_LEN: Final = ("auto", -1, "-1")
 
 
@@ -38,7 +43,10 @@ class Device:
 
 @dataclass(frozen=True)
 class Serving:
-    """Flags; None is vLLM's own choice. `any_len`: vLLM chooses the longest request that fits."""
+    """Flags; None is vLLM's own choice. `any_len`: vLLM chooses the longest request that fits.
+
+    `more` and `less` are flags by which it takes more or less memory than is counted here.
+    """
 
     dtype: str = "auto"
     kv_cache_dtype: str = "auto"
@@ -51,12 +59,15 @@ class Serving:
     enforce_eager: bool = False
     block_size: int | None = None
     quantization: str | None = None
+    more: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, serve: Mapping[str, Any]) -> "Serving":
         """The flags of a recipe's `serve`; what cannot be read (`misread`) is taken as not given."""
         any_len = serve.get("max_model_len") in ANY_LEN
         quantization = serve.get("quantization")
+        given = {key.partition(".")[0]: None for key, value in serve.items() if value}
         return cls(
             dtype=str(serve.get("dtype") or "auto"),
             kv_cache_dtype=str(serve.get("kv_cache_dtype") or "auto"),
@@ -64,6 +75,8 @@ class Serving:
             any_len=any_len,
             enforce_eager=bool(serve.get("enforce_eager", False)),
             quantization=str(quantization) if quantization else None,
+            more=tuple(key for key in given if key in MORE),
+            less=tuple(key for key in given if key in LESS),
             **{key: _number(serve.get(key)) for key in COUNTS},
         )
 
@@ -101,8 +114,11 @@ def space_gib(text: str) -> float | None:
 
 
 def _number(value: Any) -> int | None:
-    """A whole number as vLLM reads it: 32k is 32000, 32K is 32768; None where it is no number, or none that can be."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgGtT]?)", str(value))
+    """A whole number as vLLM reads it: 32k is 32000, 32K is 32768; None where it is no number, or none that can be.
+
+    Only decimal units take decimals (utils/argparse_utils.py, `human_readable_int`).
+    """
+    found = re.fullmatch(r"(\d+|\d+\.\d+(?=[kmgt]))([kKmMgGtT]?)", str(value))
     number = float(found[1]) * UNITS[found[2]] if found else 0.0
     return int(number) if 1 <= number < MOST else None
 

@@ -58,22 +58,41 @@ def test_what_the_tool_did_not_compute_comes_from_the_single_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("errors", "refused"),
+    ("errors", "refused", "told"),
     [
-        (["", "", "Too Many Requests", "Service Unavailable"], 2),
-        (["ValueError: status 429: slow down", "ValueError: status 503: "], 2),
-        (["Traceback …\naiohttp.client_exceptions.ServerDisconnectedError: Server disconnected\n", ""], 1),
-        (["ReadError: ", "RemoteProtocolError: peer closed connection", "ConnectError: no"], 3),
+        (["", "", "Too Many Requests", "Service Unavailable"], 2, ""),
+        (["ValueError: status 429: slow down", "ValueError: status 503: "], 2, ""),
+        (["Traceback …\naiohttp.client_exceptions.ServerDisconnectedError: Server disconnected\n", ""], 1, ""),
+        (["ReadError: ", "RemoteProtocolError: peer closed connection", "ConnectError: no"], 3, ""),
+        (["Bad Request", "ConnectError: no"], 1, ", 1 with 'Bad Request'"),
     ],
 )
-def test_what_the_server_refused_for_load_is_counted(errors: list[str], refused: int) -> None:
+def test_what_the_server_refused_for_load_is_counted(errors: list[str], refused: int, told: str) -> None:
     outcome = judge(GOOD | {"failed": 3, "errors": errors}, 5)
-    assert outcome.detail == f"3 of 5 requests failed; the server refused or dropped {refused} of them"
+    assert outcome.detail == f"3 of 5 requests failed{told}; the server refused or dropped {refused} of them"
     assert outcome.metrics["refused"] == refused
 
 
-@pytest.mark.parametrize("errors", [None, [], ["", "Internal Server Error", "ValueError: status 500: 503 tokens"]])
-def test_other_failures_are_not(errors: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [
+        (None, ""),
+        ([], ""),
+        (["", "Internal Server Error", "ValueError: status 500: 503 tokens"], ", 1 with 'Internal Server Error'"),
+        (["Bad Request", "", "Trace\nKeyError: 1", "Bad Request"], ", 2 with 'Bad Request'"),
+        (["hf_" + "a" * 40], ", 1 with '***'"),
+        (["x" * 999], f", 1 with '{'x' * 200}…'"),
+    ],
+)
+def test_other_failures_are_not(errors: list[str] | None, told: str) -> None:
+    """The commonest is quoted: it is often all that says what was wrong."""
     outcome = judge(GOOD | {"failed": 3, "errors": errors}, 5)
-    assert outcome.detail == "3 of 5 requests failed"
+    assert outcome.detail == f"3 of 5 requests failed{told}"
     assert "refused" not in outcome.metrics
+
+
+@pytest.mark.parametrize("changed", [{"failed": 5}, {"completed": 0}, {"total_output_tokens": 0}])
+def test_where_nothing_was_answered_there_are_no_times(changed: dict[str, int]) -> None:
+    outcome = judge(GOOD | changed | {"median_ttft_ms": 0.0, "p99_tpot_ms": 0, "output_throughput": 0.0}, 5)
+    assert "output_throughput" in outcome.metrics
+    assert not {"median_ttft_ms", "p99_tpot_ms"} & outcome.metrics.keys()

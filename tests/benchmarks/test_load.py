@@ -65,7 +65,9 @@ def test_measuring(tmp_path: Path) -> None:
             ["engine.fault=error", "engine.fault_every=3", "benchmark.load.num_prompts=8"],
             1,
             "failed",
-            "3 of 8 requests failed; measured by recipe-runner's own client",
+            "3 of 8 requests failed, 3 with 'ValueError: status 500: "
+            """{"error": {"message": "simulated: the engine failed", "code": 500}}'; """
+            "measured by recipe-runner's own client",
         ),
         (
             ["engine.replies={Hello: Hi, e: ''}", "benchmark.load.num_prompts=8"],
@@ -78,7 +80,8 @@ def test_measuring(tmp_path: Path) -> None:
             ["engine.fault=hangs", "engine.fault_at=9", "benchmark.load.timeout_s=0.2"],
             1,
             "failed",
-            "4 of 20 requests failed; measured by recipe-runner's own client",
+            "4 of 20 requests failed, 4 with 'ReadTimeout: the server was silent for 0.2 s'; "
+            "measured by recipe-runner's own client",
         ),
     ],
 )

@@ -176,7 +176,8 @@ def refusing(errors: Sequence[str], completed: int = 10) -> Callable[[float], Re
         (
             refusing(["Service Unavailable", "Internal Server Error"]),
             "failed",
-            "at concurrency 2: 2 of 20 requests failed; the server refused or dropped 1 of them",
+            "at concurrency 2: 2 of 20 requests failed, 1 with 'Internal Server Error'; "
+            "the server refused or dropped 1 of them",
         ),
         (
             refusing(["ConnectError: refused"], completed=0),

@@ -371,6 +371,11 @@ def test_a_config_dir_may_not_replace_our_own_configuration(
             "compute_capability, count, interconnect, memory_gib, nodes, nvml_names, sources",
         ),
         (
+            "accelerator: X\ncount: 1\nmemory_gib: 49140\n",
+            "hardware.memory_gib (my/hardware/x.yaml:3) — 49140 does not fit here; write GiB, which is 47.99 if these "
+            "are MiB, as nvidia-smi has them",
+        ),
+        (
             "accelerator: X\n",
             "hardware.count (my/hardware/x.yaml) — this is missing; say how many devices the profile has",
         ),

@@ -72,6 +72,32 @@ def test_a_length_that_is_none(most: object) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "most", "told"),
+    [
+        (
+            5,
+            1,
+            "This model's maximum context length is 4 tokens. However, your prompt contains 5 input tokens, which "
+            "exceeds this limit even without any output tokens. Please reduce the length of the input prompt.",
+        ),
+        (1, 5, "max_tokens=5 cannot be greater than max_model_len=4. Please request fewer output tokens."),
+    ],
+)
+def test_a_request_that_is_longer_than_the_server_takes(words: int, most: int, told: str) -> None:
+    model = Model((), longest=4)
+    for ask, body in (
+        (model.complete, {"prompt": "a " * words}),
+        (model.chat, {"messages": [{"content": "a " * words}]}),
+    ):
+        with pytest.raises(Refused) as caught:
+            ask({**body, "max_tokens": most})
+        assert (caught.value.status, str(caught.value)) == (400, told)
+    cut = model.complete({"prompt": "a a a", "max_tokens": 4, "ignore_eos": True})
+    assert (cut.text, cut.finish) == ("This", "length")
+    assert model.complete({"prompt": "a"}).tokens == 3
+
+
+@pytest.mark.parametrize(
     ("choice", "name", "finish"),
     [
         ({}, "weather", "tool_calls"),

@@ -415,3 +415,13 @@ def test_a_port_that_is_taken_ends_it() -> None:
         )
     assert done.returncode == 1
     assert "Address already in use" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "longest"), [(["--max-model-len", "7"], 7), (["--max-model-len", "7k"], None), ([], None)]
+)
+def test_the_length_that_it_takes_is_read_where_it_is_a_number(given: list[str], longest: int | None) -> None:
+    args, ignored = sim_server.parsed(["small", "--host", "127.0.0.1", "--port", "0", *given])
+    assert ignored == []
+    with sim_server.opened(args, Fault()) as made:
+        assert made.says.longest == longest

@@ -19,7 +19,7 @@ DATA = Path(__file__).parents[1] / "data" / "vllm_flags"
 ELSE = "take it away, or use a vLLM that has it"
 
 
-def listed(version: str) -> frozenset[str]:
+def listed(version: str) -> flags.Flags:
     return flags.parse((DATA / f"{version}.txt").read_text(encoding="utf-8"))
 
 
@@ -84,6 +84,33 @@ def test_a_flag_that_is_switched_takes_no_value(value: Any, meant: str | None) -
 @pytest.mark.parametrize("value", [True, False, None])
 def test_a_flag_that_is_switched_is_fine(value: object) -> None:
     assert list(flags.switches({"enforce_eager": value}, listed("0.32.0"))) == []
+
+
+DTYPES = "auto, bfloat16, float, float16, float32, half"
+
+
+@pytest.mark.parametrize(
+    ("serve", "told"),
+    [
+        ({"dtype": "flaot16"}, [("dtype", f"did you mean float16? There are: {DTYPES}")]),
+        ({"dtype": "fp16"}, [("dtype", f"choose one of: {DTYPES}")]),
+        ({"max_lora_rank": 7}, [("max_lora_rank", "choose one of: 1, 128, 16, 256, 32, 320, 512, 64, 8")]),
+        ({"dtype": "half", "max_lora_rank": 8, "dtype.x": 1, "zzz": 1}, []),
+        ({"tool_call_parser": "own", "collect_detailed_traces": ["x"], "quantization": "x"}, []),  # others may be given
+    ],
+)
+def test_a_flag_that_takes_only_some_values(serve: dict[str, Any], told: list[tuple[str, str]]) -> None:
+    what = "is none of the values that this vLLM takes"
+    assert list(flags.misvalued(serve, listed("0.32.0"))) == [(key, what, do) for key, do in told]
+    assert list(flags.misvalued(serve, None)) == []
+
+
+def test_the_values_are_remembered(vllm: Callable[..., tuple[str, ...]]) -> None:
+    flags.learn(vllm(), "1")
+    known = flags.options(vllm(), "1")
+    assert known is not None
+    assert known.choices == listed("0.32.0").choices
+    assert known.choices["--kv-offloading-backend"] == ["lmcache", "native"]
 
 
 @pytest.mark.parametrize("version", ["0.25.1", "0.32.0"])
@@ -151,7 +178,7 @@ def test_vllm_is_asked_once_for_each_version_and_program(vllm: Callable[..., tup
     (file,) = (paths.cache() / "flags").iterdir()
     assert file.name.startswith("0.32.0+cpu-")
     document = json.loads(file.read_text())
-    assert (document["format"], document["program"], document["version"]) == (1, list(program), "0.32.0+cpu")
+    assert (document["format"], document["program"], document["version"]) == (2, list(program), "0.32.0+cpu")
 
 
 def test_a_program_of_unknown_version_is_asked_again_when_it_changed(vllm: Callable[..., tuple[str, ...]]) -> None:

@@ -132,6 +132,7 @@ def models(draw: st.DrawFn) -> Architecture:
         vocabulary=draw(st.sampled_from([32000, 49152, 128256, 151674, 151936, 448])),
         positions=4096,
         model_len=draw(st.sampled_from([2048, 8192, 131072])),
+        most_len=131072,
         tied=draw(st.booleans()),
         tied_stated=True,
         dtype="bfloat16",
@@ -214,3 +215,41 @@ def test_a_choice_is_found_whenever_there_is_one_and_it_is_legal_and_fits(
 def test_constants_are_those_that_the_plain_words_have() -> None:
     assert (constants.OUTSIDE_TORCH_GIB, constants.GRAPHS_GIB, constants.STEP_GIB) == (0.26, 0.4, 0.75)
     assert Choice(2, 3, 1, constants.Memory()).world == 6
+
+
+@pytest.mark.parametrize(
+    ("serve", "length", "verdict", "told"),
+    [
+        (
+            {"speculative_config": {"model": "a/b"}},
+            8192,
+            "unknown",
+            "would fit without speculative_config, and what that",
+        ),
+        ({"speculative_config.model": "a/b"}, 8192, "unknown", "would fit without speculative_config, and what that"),
+        ({"enable_lora": True}, 8192, "unknown", "would fit without enable_lora, and what that"),
+        ({"enable_lora": False, "cpu_offload_gb": 0}, 8192, "fits", ""),
+        ({"cpu_offload_gb": 30}, 8192, "fits", "cpu_offload_gb"),
+        ({"cpu_offload_gb": 30}, 40960, "unknown", "would not fit without cpu_offload_gb, and what that"),
+        ({"enable_lora": True}, 40960, "does_not_fit", "enable_lora"),
+        (
+            {"enable_lora": True, "cpu_offload_gb": 1},
+            40960,
+            "unknown",
+            "would not fit without cpu_offload_gb, and what",
+        ),
+        ({"enable_lora": True, "cpu_offload_gb": 1}, 8192, "unknown", "would fit without enable_lora, and what that"),
+    ],
+)
+def test_what_is_not_counted_is_told_and_decides_nothing(
+    serve: dict[str, Any], length: int, verdict: str, told: str
+) -> None:
+    serving, device = Serving.of({**serve, "max_model_len": length}), Device(23.52, "RTX-4090")
+    found = judged(of(QWEN3), serving, device, 1).memory
+    assert found.verdict == verdict
+    if verdict == "unknown":
+        assert (found.reason or "").startswith(f"it {told}")
+        assert (found.reason or "").endswith("changes is not counted")
+    else:
+        left = [text for text in found.assumptions if text.startswith("what changes with")]
+        assert left == ([f"what changes with {told} is not counted"] if told else [])

@@ -11,6 +11,7 @@ from recipe_runner import facts, prepare, runner
 from recipe_runner.console import Screen
 from recipe_runner.errors import RecipeError
 from recipe_runner.host import leases
+from recipe_runner.host.flags import Flags
 from recipe_runner.model import fetch
 from recipe_runner.model.serving import COUNTS
 from recipe_runner.model.weights import Problem
@@ -119,7 +120,7 @@ def test_without_facts_nothing_is_claimed(recipe: Callable[..., Path]) -> None:
 def test_a_flag_that_the_installed_vllm_does_not_know_is_refused_with_the_nearest(
     monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Answer]
 ) -> None:
-    monkeypatch.setattr(facts, "options", lambda program, version: frozenset(("--max-model-len", "--host", "--port")))
+    monkeypatch.setattr(facts, "options", lambda program, version: Flags(("--max-model-len", "--host", "--port")))
     words = ("plan", "recipe=qwen3-8b", "hardware=h100x1", "engine.command=sh", "serve.max_model_lenn=3")
     assert cli(*words).refusal == [
         "serve.max_model_lenn — the vLLM that is installed here has no flag max_model_lenn; "

@@ -80,6 +80,7 @@ def test_the_page_word_for_word(recipe: Callable[..., Path], cli: Callable[..., 
         "# note: there is no vllm command here; `pip install vllm` on a GPU host, "
         "`recipe-run setup cpu` without one, or set engine.command\n"
         "# note: the profile says 2 × A100-SXM4-40GB, this host has no NVIDIA GPU: a run here would be refused\n"
+        "# note: flags not checked: there is no vLLM here to ask which it knows; a run where there is one does\n"
         "# note: only 1 of 2 devices would be used; parallelism.dp=2 takes 2\n"
         "\n# server\n"
         "A='b c' \\\n  CUDA_VISIBLE_DEVICES=0 \\\n  vllm serve a/model \\\n  --x 1 \\\n"
