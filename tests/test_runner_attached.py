@@ -27,6 +27,12 @@ def serving(model: str = "test/small") -> Iterator[sim_server.Server]:
             thread.join()
 
 
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    """What the run said; the server's log goes the same way here."""
+    lines = capsys.readouterr().err.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("(Simulated pid="))
+
+
 def attach(url: str, *how: str) -> tuple[str, ...]:
     return (SMALL[0], "engine=attach", f"engine.url={url}", fake(*how)[1])
 
@@ -48,7 +54,7 @@ def test_attached_to_a_server_that_stays_as_it_is(tmp_path: Path, capsys: pytest
     assert measurement["server"]["requests"] == 5
     assert not (folder.run / "server.log").exists()
     assert (folder.plan["processes"], folder.plan["hardware"]) == ([], None)
-    assert capsys.readouterr().err.startswith(f"small on {url} (simulated), into runs/small/attached/")
+    assert said(capsys).startswith(f"small on {url} (simulated), into runs/small/attached/")
 
 
 def test_attached_without_vllm_the_benchmark_is_skipped(tmp_path: Path) -> None:
@@ -114,8 +120,8 @@ def test_a_server_whose_models_are_called_by_the_key(
         url = f"http://127.0.0.1:{running.server_port}"
         code, _ = run_here(tmp_path, *attach(url))
     assert code == 2
-    told = f"recipe-run: engine.url — the server at {url} serves ***, not test/small; "
-    assert capsys.readouterr().err == f"{told}attach to another server, or say serve.served_model_name=***\n"
+    what = f"recipe-run: engine.url — the server at {url} serves ***, not test/small; "
+    assert said(capsys) == f"{what}attach to another server, or say serve.served_model_name=***\n"
 
 
 def test_nobody_to_attach_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,12 +143,12 @@ def test_the_document_is_there_before_anything_starts(run: Run, monkeypatch: pyt
 def test_points_that_differ_in_the_benchmark_alone_share_a_launch_and_keep_their_order(
     run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(*WORDS, "benchmark.told.value=1,2", "serve.max_model_len=64,128", "--json") == 0
+    assert run(*WORDS, "benchmark.told.value=1,2", "serve.max_model_len=256,128", "--json") == 0
     out, err = capfd.readouterr()
     assert len(list(folder().glob("*/server.log"))) == 2
     assert re.findall(r"^point .*$", err, re.M) == [
-        "point 1 of 4: benchmark.told.value=1, serve.max_model_len=64",
-        "point 3 of 4: benchmark.told.value=2, serve.max_model_len=64",
+        "point 1 of 4: benchmark.told.value=1, serve.max_model_len=256",
+        "point 3 of 4: benchmark.told.value=2, serve.max_model_len=256",
         "point 2 of 4: benchmark.told.value=1, serve.max_model_len=128",
         "point 4 of 4: benchmark.told.value=2, serve.max_model_len=128",
     ]

@@ -21,7 +21,7 @@ env: {CACHE: HOME/cache}
 validation:
   capital: {uses: completion, prompt: The capital of France is, expect: {contains: Paris}}
 benchmark:
-  small: {uses: load, num_prompts: 2, max_concurrency: 2, repeat: 3}
+  small: {uses: load, input_len: 16, output_len: 8, num_prompts: 2, max_concurrency: 2, repeat: 3}
 expected:
   small:
     source: https://example.org/measured
