@@ -1,7 +1,8 @@
 # make quickstart · make test · make check · make fix · make docs
 PYTHON ?= python3
 BIN := .venv/bin
-SIDE_BY_SIDE := -n logical --dist loadfile --no-loadscope-reorder
+WORKERS ?= 2
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help

@@ -82,7 +82,7 @@ def test_before_anything_was_launched(tmp_path: Path) -> None:
 
 
 def test_a_sweep_stops_at_the_point_where_it_was_interrupted(tmp_path: Path) -> None:
-    swept = ("serve.max_model_len=1,2", "benchmark.load.num_prompts=5,4")
+    swept = ("serve.max_model_len=512,1024", "benchmark.load.num_prompts=5,4")
     started = Started(tmp_path, "-m", *SMALL, *fake("bench-hangs"), *swept)
     started.wait_for("in-bench")
     started.popen.send_signal(signal.SIGINT)
