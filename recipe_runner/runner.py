@@ -161,8 +161,10 @@ class _Group:
         with self._phase(record, "launch"), self.interrupts.held():
             self.server.start()
         with self._phase(record, "ready"), self._client(record.plan) as client:
-            ready = functools.partial(self.server.wait_ready, client, self.screen.note)
-            self.interrupts.watched(ready, self._go_on, self.server.in_time())
+            in_time = self.server.in_time()
+            healthy = functools.partial(self.server.wait_healthy, client, self.screen.note, in_time)
+            self.interrupts.watched(healthy, self._go_on)
+            self.interrupts.watched(lambda: self.server.generate(client), self._go_on, in_time)
 
     def _fetch(self, plan: Plan) -> None:
         """Have the weights here before the server starts, so that waiting for it is waiting for nothing else."""

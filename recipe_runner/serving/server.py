@@ -76,11 +76,11 @@ class Server:
 
         return check
 
-    def wait_ready(self, client: Client, tell: Callable[[str], Any]) -> None:
-        """Wait until `/health` answers and one real generation came back.
+    def wait_healthy(self, client: Client, tell: Callable[[str], Any], in_time: Callable[[], None]) -> None:
+        """Wait until `/health` answers.
 
         Raises:
-            ServerError: it died, or does not generate.
+            ServerError: it died, or took too long.
 
         """
         quiet, noted = _Silence(self.log), time.monotonic()
@@ -89,9 +89,18 @@ class Server:
             if time.monotonic() > noted + NOTE_S:
                 self._note()
                 noted = time.monotonic()
+            in_time()
             if silent_s := quiet.grown_to(SILENCE_S):
                 tell(f"the server's log has been silent for {silent_s:.0f} s; still waiting")
             time.sleep(POLL_S)
+
+    def generate(self, client: Client) -> None:
+        """Have one real generation come back: now it is ready.
+
+        Raises:
+            ServerError: it died, or does not generate.
+
+        """
         try:
             _asked(client)
         except AnswerError as exc:

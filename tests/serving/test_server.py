@@ -101,8 +101,11 @@ def planned(tmp_path: Path, *, attached: bool = False, ready_s: float = 1000.0) 
 def test_a_silent_log_is_noted_once_a_minute(tmp_path: Path, clock: Clock) -> None:
     told: list[str] = []
     client = Client(clock, from_s=200)
-    planned(tmp_path).wait_ready(client, told.append)
+    made = planned(tmp_path)
+    made.wait_healthy(client, told.append, made.in_time())
     assert told == [f"the server's log has been silent for {seconds} s; still waiting" for seconds in (60, 120, 180)]
+    assert client.asked == []
+    made.generate(client)
     assert client.asked == ["Hello"]
 
 
@@ -116,7 +119,7 @@ def test_a_log_that_grows_is_not_silent(tmp_path: Path, clock: Clock, monkeypatc
             log(tmp_path, "x" * int(clock.now))
 
     monkeypatch.setattr(clock, "sleep", grow)
-    made.wait_ready(Client(clock, from_s=140), told.append)
+    made.wait_healthy(Client(clock, from_s=140), told.append, made.in_time())
     assert told == []
 
 
@@ -131,12 +134,9 @@ def test_not_ready_in_time(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, attached: bool, do: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    check = planned(tmp_path, attached=attached, ready_s=1.5).in_time()
-    clock.now = 1.5
-    check()
-    clock.now = 1.6
+    made = planned(tmp_path, attached=attached, ready_s=1.5)
     with pytest.raises(ServerError) as caught:
-        check()
+        made.wait_healthy(Client(clock, from_s=2), lambda _: None, made.in_time())
     assert str(caught.value) == f"server — the server was not ready after 1.5 s; {do}"
 
 
@@ -227,7 +227,7 @@ def test_the_memory_of_its_gpus_is_waited_for(
     made = launched(tmp_path)
     assert made.child is not None
     nvml.has(gpu(used_gib=30, pids=(made.child.pid,)))
-    made.wait_ready(cast(Any, Client(clock)), print)
+    made.generate(cast(Any, Client(clock)))
     monkeypatch.setattr(clock, "sleep", lambda seconds: give_back(seconds))
 
     def give_back(seconds: float) -> None:
