@@ -3,8 +3,10 @@
 import importlib
 import importlib.util
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -47,9 +49,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Files(config, log)
 
 
-def pytest_configure() -> None:
-    """Let SIGHUP end what it should, even where the tests run under nohup."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Let SIGHUP end what it should, even under nohup; what servers leave in one worker is not found in another."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        own = tempfile.mkdtemp(prefix=f"{worker}-")
+        Path(own).chmod(0o1777)  # as /tmp is: some tests are another user for a while
+        os.environ["TMPDIR"] = tempfile.tempdir = own
+        config.add_cleanup(lambda: shutil.rmtree(own, ignore_errors=True))
 
 
 @pytest.fixture(autouse=True)
