@@ -3,6 +3,7 @@
 In every layer `null` removes a key, mappings merge, everything else replaces.
 """
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -77,6 +78,7 @@ class Folded:
         return f"{key} ({origin})" if origin and origin.layer != TYPED else key
 
 
+@functools.cache  # asked of every value of each point of a sweep
 def in_file(source: str) -> Path:
     """The file of `/path/file.yaml:12`."""
     return Path(re.sub(r":\d+$", "", source))
